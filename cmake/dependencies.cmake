@@ -1,0 +1,54 @@
+# Third-party libraries as imported targets. Debian's packages, and LibTorch from a PyPI wheel (docs/decisions/0001).
+include(FindPkgConfig)
+find_package(Threads REQUIRED)
+find_package(OpenMP REQUIRED)
+find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
+find_package(GTest REQUIRED)
+find_package(benchmark REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(simdjson REQUIRED)
+find_package(ZLIB REQUIRED)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+
+# LibTorch: find_package(Torch) insists on CUDA even for its CPU half, so name the files. Never libtorch.so: it needs CUDA.
+function(hullft_wheel_lib target file)
+  if(NOT EXISTS ${HULLFT_WHEELS}/${file})
+    message(FATAL_ERROR "${HULLFT_WHEELS}/${file} is missing: run scripts/setup, or set HULLFT_WHEELS")
+  endif()
+  add_library(${target} SHARED IMPORTED GLOBAL)
+  set_target_properties(${target} PROPERTIES IMPORTED_LOCATION ${HULLFT_WHEELS}/${file})
+endfunction()
+hullft_wheel_lib(torch::c10 torch/lib/libc10.so)
+hullft_wheel_lib(torch::cpu torch/lib/libtorch_cpu.so)
+target_compile_features(torch::cpu INTERFACE cxx_std_20)
+target_include_directories(torch::cpu SYSTEM INTERFACE
+  ${HULLFT_WHEELS}/torch/include ${HULLFT_WHEELS}/torch/include/torch/csrc/api/include)
+target_link_libraries(torch::cpu INTERFACE torch::c10)
+
+# BLAS: libtorch_cpu exports sgemm_ and friends; linked before OpenBLAS it serves Torch and FAISS alike, and OpenBLAS
+# only the LAPACK names that FAISS uses.
+find_library(HULLFT_OPENBLAS NAMES openblas PATH_SUFFIXES openblas-openmp REQUIRED)
+add_library(openblas::openblas SHARED IMPORTED GLOBAL)
+set_target_properties(openblas::openblas PROPERTIES IMPORTED_LOCATION ${HULLFT_OPENBLAS})
+
+# FAISS: the archive itself; its CMake package drags in reference BLAS by path.
+find_library(HULLFT_FAISS NAMES libfaiss.a REQUIRED)
+add_library(faiss::faiss STATIC IMPORTED GLOBAL)
+set_target_properties(faiss::faiss PROPERTIES IMPORTED_LOCATION ${HULLFT_FAISS})
+target_compile_definitions(faiss::faiss INTERFACE FINTEGER=int)
+target_link_libraries(faiss::faiss INTERFACE torch::cpu openblas::openblas OpenMP::OpenMP_CXX)
+
+find_path(HULLFT_ROCKSDB_INCLUDE rocksdb/db.h REQUIRED)
+find_library(HULLFT_ROCKSDB NAMES librocksdb.so REQUIRED)
+add_library(rocksdb::rocksdb SHARED IMPORTED GLOBAL)
+set_target_properties(rocksdb::rocksdb PROPERTIES IMPORTED_LOCATION ${HULLFT_ROCKSDB})
+
+if(HULLFT_MPI)
+  find_package(MPI REQUIRED COMPONENTS CXX)
+  set(HULLFT_MPIRUN ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none CACHE STRING "How tests start ranks")
+endif()

@@ -1,0 +1,149 @@
+#include "common/files.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "common/error.h"
+
+namespace hullft {
+namespace {
+
+int OpenOrThrow(const std::string& path, int flags, std::string_view action) {
+  const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0644);
+  if (fd < 0) throw IoError(action, path);
+  return fd;
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() { ::close(fd_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+void WriteAll(int fd, std::string_view data, const std::string& path) {
+  while (!data.empty()) {
+    const ssize_t n = ::write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw IoError("write", path);
+    data.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
+}  // namespace
+
+std::string ReadFile(const std::filesystem::path& path) {
+  Descriptor fd(OpenOrThrow(path, O_RDONLY, "open"));
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) throw IoError("stat", path.string());
+  if (S_ISDIR(info.st_mode)) throw DataError("{} is a folder, a file was expected", path.string());
+  std::string content;
+  content.resize(static_cast<size_t>(info.st_size));
+  size_t done = 0;
+  while (true) {
+    if (done == content.size()) content.resize(done + 65536);  // pipes and /proc report size 0
+    const ssize_t n = ::read(fd.get(), content.data() + done, content.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw IoError("read", path.string());
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  content.resize(done);
+  return content;
+}
+
+void WriteFileAtomic(const std::filesystem::path& path, std::string_view content) {
+  const std::string temporary = path.string() + ".tmp";
+  try {
+    Descriptor fd(OpenOrThrow(temporary, O_WRONLY | O_CREAT | O_TRUNC, "create"));
+    WriteAll(fd.get(), content, temporary);
+    if (::fsync(fd.get()) != 0) throw IoError("fsync", temporary);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) throw IoError("rename to", path.string());
+  FsyncFolder(path.parent_path().empty() ? "." : path.parent_path());
+}
+
+void FsyncFile(const std::filesystem::path& path) {
+  Descriptor fd(OpenOrThrow(path, O_RDONLY, "open"));
+  if (::fsync(fd.get()) != 0) throw IoError("fsync", path.string());
+}
+
+void FsyncFolder(const std::filesystem::path& folder) {
+  Descriptor fd(OpenOrThrow(folder, O_RDONLY | O_DIRECTORY, "open"));
+  if (::fsync(fd.get()) != 0 && errno != EINVAL) throw IoError("fsync", folder.string());
+}
+
+void MakeFolders(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    errno = error.value();
+    throw IoError("create folder", folder.string());
+  }
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path) {
+  Descriptor fd(OpenOrThrow(path, O_RDONLY, "open"));
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) throw IoError("stat", path.string());
+  if (!S_ISREG(info.st_mode)) throw DataError("{} is not a regular file", path.string());
+  size_ = static_cast<size_t>(info.st_size);
+  if (size_ == 0) return;
+  data_ = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd.get(), 0);
+  if (data_ == MAP_FAILED) {
+    data_ = nullptr;
+    throw IoError("map", path.string());
+  }
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(data_, size_);
+}
+
+AppendFile::AppendFile(const std::filesystem::path& path)
+    : path_(path.string()), fd_(OpenOrThrow(path_, O_WRONLY | O_CREAT | O_APPEND, "open for appending")) {}
+
+AppendFile::~AppendFile() { ::close(fd_); }
+
+void AppendFile::Append(std::string_view data) { WriteAll(fd_, data, path_); }
+
+void AppendFile::Sync() {
+  if (::fdatasync(fd_) != 0) throw IoError("fsync", path_);
+}
+
+FileLock::FileLock(const std::filesystem::path& path) : fd_(OpenOrThrow(path, O_RDWR | O_CREAT, "open")) {
+  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
+  const bool held = errno == EWOULDBLOCK;
+  const Error error = held ? Error(Code::kUsage, fmt::format("{} is in use by another process", path.parent_path().string()),
+                                   "wait for it to end, or choose another output folder")
+                           : IoError("lock", path.string());
+  ::close(fd_);
+  throw error;
+}
+
+FileLock::~FileLock() { ::close(fd_); }
+
+}  // namespace hullft

@@ -1,0 +1,68 @@
+// Files: reading, memory maps, durable atomic writing. Errors are hullft::Error (kIo, kData) that name the path.
+// Thread safety: different objects may be used from different threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace hullft {
+
+// The whole file as bytes.
+std::string ReadFile(const std::filesystem::path& path);
+
+// Writes path.tmp, fsyncs it, renames it to path and fsyncs the folder: path holds either its old or its new content.
+void WriteFileAtomic(const std::filesystem::path& path, std::string_view content);
+
+void FsyncFile(const std::filesystem::path& path);
+void FsyncFolder(const std::filesystem::path& folder);
+
+// mkdir -p; an existing folder is fine.
+void MakeFolders(const std::filesystem::path& folder);
+
+// A read-only memory map of a whole file, unmapped on destruction. Movable.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+  std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
+
+ private:
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// An append-only file: every Append writes whole, Sync makes what was appended durable. Not thread-safe.
+class AppendFile {
+ public:
+  // Opens or creates path for appending.
+  explicit AppendFile(const std::filesystem::path& path);
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+  ~AppendFile();
+  void Append(std::string_view data);
+  void Sync();
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+};
+
+// Holds an exclusive lock on a file for its lifetime. Throws kUsage when another process holds it.
+class FileLock {
+ public:
+  explicit FileLock(const std::filesystem::path& path);
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+  ~FileLock();
+
+ private:
+  int fd_ = -1;
+};
+
+}  // namespace hullft

@@ -1,0 +1,34 @@
+#include "common/log.h"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <mutex>
+#include <set>
+#include <string>
+
+namespace hullft {
+
+void InitLogging(std::string_view level, int rank) {
+  auto logger = std::make_shared<spdlog::logger>("hullft", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  const char* from_environment = std::getenv("HULLFT_LOG");
+  auto parsed = spdlog::level::from_str(from_environment != nullptr ? from_environment : std::string(level));
+  if (rank != 0 && parsed < spdlog::level::warn) parsed = spdlog::level::warn;
+  logger->set_level(parsed);
+  logger->set_pattern(rank == 0 ? "%H:%M:%S.%e %^%l%$ %v" : "%H:%M:%S.%e %^%l%$ [rank " + std::to_string(rank) + "] %v");
+  logger->flush_on(spdlog::level::warn);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+void WarnOnce(std::string_view key, std::string_view message) {
+  static std::mutex mutex;
+  static std::set<std::string, std::less<>> seen;
+  {
+    const std::lock_guard lock(mutex);
+    if (!seen.emplace(key).second) return;
+  }
+  spdlog::warn("{}", message);
+}
+
+}  // namespace hullft

@@ -1,0 +1,81 @@
+// hullft: finds the subcommand, runs it, and turns what it throws into one clear message and an exit status.
+#include <unistd.h>
+
+#include <cstdio>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "coordinator/commands/commands.h"
+
+namespace hullft::coordinator {
+namespace {
+
+struct Command {
+  const char* name;
+  int (*run)(const Arguments&);
+  const char* summary;
+};
+
+constexpr Command kCommands[] = {
+    {"run", RunCommand, "finetune on and score every query of a file"},
+    {"index", IndexCommand, "build, info, verify, search: the corpus on disk"},
+    {"embed", EmbedCommand, "texts to embeddings (.npy)"},
+    {"select", SelectCommand, "choose a multiset for each target from a pool of embeddings"},
+    {"tune", TuneCommand, "finetune a model on given sequences and score given documents"},
+    {"tokenize", TokenizeCommand, "text to token ids and back"},
+    {"doctor", DoctorCommand, "what this build and this machine can do"},
+};
+
+void PrintHelp() {
+  std::puts("usage: hullft COMMAND [options]\n\n"
+            "Test-time finetuning of language models: for each query, select related sequences with Frank-Wolfe,\n"
+            "finetune on them with reused gradients, report bits per byte before and after.\n\nCommands:");
+  for (const Command& command : kCommands) std::printf("  %-10s%s\n", command.name, command.summary);
+  std::puts("\n  hullft COMMAND --help describes a command; hullft --version prints the version.");
+}
+
+int Dispatch(const std::vector<std::string>& words) {
+  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    PrintHelp();
+    return words.empty() ? 2 : 0;
+  }
+  if (words[0] == "--version") {
+    std::puts("hullft " HULLFT_VERSION);
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) {
+    if (words[0] == command.name) return command.run({words.begin() + 1, words.end()});
+    names.emplace_back(command.name);
+  }
+  const std::string nearest = NearestWord(words[0], names);
+  throw Error(Code::kUsage, "unknown command '" + words[0] + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+              "hullft --help lists the commands");
+}
+
+}  // namespace
+}  // namespace hullft::coordinator
+
+int main(int argc, char** argv) {
+  using hullft::Code;
+  hullft::InitLogging("info");
+  try {
+    const int status = hullft::coordinator::Dispatch({argv + 1, argv + argc});
+    if (std::fflush(stdout) != 0) throw hullft::IoError("write to", "standard output");
+    return status;
+  } catch (const hullft::Error& error) {
+    std::fprintf(stderr, "hullft: %s\n", error.message().c_str());
+    if (!error.hint().empty()) std::fprintf(stderr, "  hint: %s\n", error.hint().c_str());
+    return hullft::ExitStatus(error.code());
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "hullft: out of memory\n");
+    return hullft::ExitStatus(Code::kMemory);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "hullft: unexpected error: %s\n  hint: this is a bug in hullft: please report it\n", error.what());
+    return hullft::ExitStatus(Code::kInternal);
+  }
+}

@@ -1,0 +1,1 @@
+#include "coordinator/select/select.h"

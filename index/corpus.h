@@ -1,0 +1,76 @@
+// A built corpus on disk, opened for reading: P partitions, each a RocksDB store of sequences and a FAISS index over their
+// embeddings (architecture: "The corpus on disk"; docs/formats/corpus.md). Immutable once built.
+//
+// Letters: P partitions, d width, K results. A global id and a row inside a partition are different types.
+// Thread safety: an open Partition may be read from several threads.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace hullft::index {
+
+// (input file number, record number): the same whatever P, the ranks or the order of work.
+struct SequenceId {
+  uint64_t value = 0;  // file << 40 | record
+  auto operator<=>(const SequenceId&) const = default;
+};
+
+struct Hit {
+  float score = 0;  // inner product as the library computed it: order final only after exact re-scoring
+  SequenceId id;
+};
+
+struct PartitionInfo {
+  int number = 0;
+  int64_t sequences = 0, text_bytes = 0, tokens = 0, disk_bytes = 0;
+  std::string digest;
+};
+
+struct CorpusInfo {
+  std::filesystem::path folder;
+  int partitions = 0;
+  int dim = 0;
+  int64_t sequences = 0, text_bytes = 0, tokens = 0;
+  std::string encoder_digest;    // worker::Encoder::digest() at build, or the hash of the .npy that was given
+  std::string tokenizer_digest;  // of the language model's tokenizer; tokens are stored without special ones
+  std::string digest;            // of the whole corpus's content; does not depend on ranks or order of work
+  std::vector<PartitionInfo> parts;
+};
+
+// Reads manifests only. Throws kData for a folder that is not a finished corpus, naming what is missing.
+CorpusInfo ReadCorpusInfo(const std::filesystem::path& folder);
+
+class Partition {
+ public:
+  // Verifies the manifest against the files' sizes; contents are checked by `index verify`.
+  static std::unique_ptr<Partition> Open(const std::filesystem::path& corpus, int number);
+  ~Partition();
+
+  const PartitionInfo& info() const;
+  int dim() const;
+
+  // The k best by inner product for each of nq queries (row-major [nq][d]); fewer when the partition is smaller.
+  std::vector<std::vector<Hit>> Search(std::span<const float> queries, int nq, int k) const;
+  // All embeddings, row-major [sequences][d], and the id of each row: for the global oracle. Valid while open.
+  std::span<const float> vectors() const;
+  std::span<const SequenceId> ids() const;
+
+  // Each of these throws kData when an id is not in this partition.
+  bool Contains(SequenceId id) const;
+  void ReadEmbedding(SequenceId id, std::span<float> out) const;  // d values
+  std::vector<int32_t> ReadTokens(SequenceId id) const;
+  std::string ReadText(SequenceId id) const;
+  std::string ReadMetadata(SequenceId id) const;  // the record's "meta" as JSON text, "" when it had none
+
+ private:
+  Partition();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace hullft::index

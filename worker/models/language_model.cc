@@ -1,0 +1,1 @@
+#include "worker/models/language_model.h"

@@ -1,0 +1,48 @@
+// Decoder language models over ATen: Llama family and GPT-2 (more register in language_model.cc).
+//
+// Letters: T tokens of one sequence, V vocabulary, D width. Batch is always 1, never padded.
+// Parameters are float32 leaf tensors with requires_grad; a tied head is one parameter. Not thread-safe.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace hullft::worker {
+
+struct Parameter {
+  std::string name;    // the checkpoint's name, e.g. "model.layers.0.mlp.up_proj.weight"
+  at::Tensor value;    // float32, contiguous, requires_grad
+};
+
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+  // ids: int64 [T]. Hidden states after the final norm, [T, D].
+  virtual at::Tensor Hidden(const at::Tensor& ids, double dropout) = 0;
+  // The output projection, [V, D] (the embedding itself when tied).
+  virtual at::Tensor HeadWeight() = 0;
+
+  // Logits [T, V].
+  at::Tensor Logits(const at::Tensor& ids) { return at::matmul(Hidden(ids, 0.0), HeadWeight().t()); }
+
+  std::vector<Parameter>& parameters() { return parameters_; }
+  int64_t vocab_size() const { return vocab_size_; }
+  int64_t max_positions() const { return max_positions_; }
+  int64_t bos_token_id() const { return bos_token_id_; }  // -1 when config.json has none
+  int64_t eos_token_id() const { return eos_token_id_; }
+
+ protected:
+  std::vector<Parameter> parameters_;
+  int64_t vocab_size_ = 0, max_positions_ = 0, bos_token_id_ = -1, eos_token_id_ = -1;
+};
+
+// Reads config.json and the safetensors of a Hugging Face folder. Weights of float32, float16 or bfloat16 become float32.
+// Throws kData naming file and field for: an unsupported architecture or configuration value, missing or unused tensors
+// (all listed), wrong shapes, damaged files.
+std::unique_ptr<LanguageModel> LoadLanguageModel(const std::filesystem::path& folder, at::Device device = at::kCPU);
+
+}  // namespace hullft::worker

@@ -1,0 +1,90 @@
+// Test-time finetuning of one query: score, finetune on a multiset with reused gradients, score again (method.md §5-6).
+//
+// Knows nothing of MPI, RocksDB or selection: tokens in, numbers out. Torch does not appear in this header.
+// Thread safety: one thread per Tuner; several Tuners may share one process (see TunerOptions::threads).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace hullft::worker {
+
+struct TunerOptions {
+  std::string model_dir;           // config.json, model.safetensors (also sharded)
+  std::string device = "cpu";      // "cpu" or "cuda:N"
+  int threads = 0;                 // intra-op threads; 0: hullft::UsableCores()
+};
+
+struct TuneSettings {
+  double learning_rate = 5e-5;  // Adam, betas 0.9 / 0.999, eps 1e-8, no weight decay (HullFT's experiments)
+  int refresh = 2;              // r: gradient recomputed when j mod r == 0; 0 = infinity (once per sequence)
+  int max_length = 1024;        // T: training sequences are cut, scoring windows are this long; at most the model's limit
+  double dropout = 0.0;         // 0: deterministic; the authors' code leaves GPT-2's 0.1 on
+  int prefix_token = -1;        // first token of the first scoring window; -1: bos_token_id, else eos_token_id
+  std::string Validate() const;  // all faults in one text, "" when none
+};
+
+struct TrainSequence {
+  std::vector<int32_t> tokens;  // any length; cut to max_length
+  int count = 1;                // J, its multiplicity
+};
+
+struct EvalDocument {
+  std::vector<int32_t> tokens;    // the whole document, no special tokens
+  std::optional<int64_t> bytes;   // its UTF-8 bytes; without it no BPB
+};
+
+// One optimizer step.
+struct StepRecord {
+  int sequence = 0;            // index into the training list
+  bool computed = false;       // the gradient was computed for this step, not reused
+  std::optional<double> loss;  // mean over T - 1 predicted tokens; nothing when reused
+  double grad_norm = 0;        // L2 over all parameters (tied ones once), just before the step
+};
+
+// Both definitions of BPB (method.md §6). Log-likelihoods in nats.
+struct Score {
+  double log_likelihood = 0;       // rolling windows, every token once
+  int64_t tokens = 0;
+  std::optional<int64_t> bytes;
+  std::optional<double> bpb;
+  double log_likelihood_first_window = 0;  // first max_length tokens, first one not scored
+  std::optional<double> bpb_first_window;
+  int64_t windows = 0;
+};
+
+struct TuneResult {
+  std::vector<StepRecord> steps;
+  std::vector<Score> before, after;        // one per document
+  double score_before_ms = 0, tune_ms = 0, score_after_ms = 0;
+  int64_t gradients_computed = 0, tokens_trained = 0;
+};
+
+class Tuner {
+ public:
+  static std::unique_ptr<Tuner> Load(const TunerOptions& options);
+  ~Tuner();
+
+  // From the base weights every time: the result does not depend on what was tuned before. grad_norms costs a pass over
+  // the gradients; off, StepRecord::grad_norm is 0. Throws kNumeric on a loss that is not finite, kMemory, kData (token out
+  // of the vocabulary, max_length above the model's limit).
+  TuneResult Run(const TuneSettings& settings, std::span<const TrainSequence> train, std::span<const EvalDocument> eval,
+                 bool grad_norms = false);
+
+  int64_t parameters() const;
+  int max_positions() const;      // the model's window limit
+  int default_prefix_token() const;
+  const std::string& digest() const;  // hash of weights and configuration
+
+ private:
+  Tuner();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace hullft::worker
