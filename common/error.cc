@@ -37,6 +37,8 @@ int ExitStatus(Code code) {
   switch (code) {
     case Code::kUsage:
       return 2;
+    case Code::kPeer:
+      return 75;  // EX_TEMPFAIL: trying again may help (deploy/slurm/hullft.sbatch requeues on it)
     case Code::kInterrupted:
       return 130;
     case Code::kInternal:

@@ -18,7 +18,7 @@ enum class Code {
   kUsage,        // the command line or a setting is wrong                                    exit 2
   kData,         // a file, record or tensor is not what it must be                           exit 1
   kIo,           // the operating system refused: missing, full, not permitted                exit 1
-  kPeer,         // another rank failed, hung or sent what does not parse                     exit 1
+  kPeer,         // another rank failed, hung or sent what does not parse                     exit 75
   kNumeric,      // a computation gave NaN or infinity                                        exit 1
   kMemory,       // out of memory on the host or the device                                   exit 1
   kInterrupted,  // TERM, INT or USR1: stopped in order, may be resumed                       exit 130

@@ -13,6 +13,7 @@ int EmbedCommand(const Arguments& args);
 int IndexCommand(const Arguments& args);  // index build | info | verify | search
 int RunCommand(const Arguments& args);
 int SelectCommand(const Arguments& args);
+int SubmitCommand(const Arguments& args);
 int TokenizeCommand(const Arguments& args);
 int TuneCommand(const Arguments& args);
 int DoctorCommand(const Arguments& args);
