@@ -30,6 +30,30 @@ target_include_directories(torch::cpu SYSTEM INTERFACE
   ${HULLFT_WHEELS}/torch/include ${HULLFT_WHEELS}/torch/include/torch/csrc/api/include)
 target_link_libraries(torch::cpu INTERFACE torch::c10)
 
+if(HULLFT_CUDA)
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
+  endif()
+  find_program(HULLFT_NVCC nvcc HINTS ${HULLFT_WHEELS}/nvidia/cu13/bin NO_DEFAULT_PATH)
+  if(HULLFT_NVCC AND NOT CMAKE_CUDA_COMPILER)
+    set(CMAKE_CUDA_COMPILER ${HULLFT_NVCC})
+  endif()
+  set(CMAKE_CUDA_RUNTIME_LIBRARY None)  # the one that LibTorch loads, named below; else a second, static one is linked
+  enable_language(CUDA)
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 knows no C++20 flag for nvcc
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+  endif()
+  hullft_wheel_lib(cuda::cudart nvidia/cu13/lib/libcudart.so.13)
+  target_include_directories(cuda::cudart SYSTEM INTERFACE ${HULLFT_WHEELS}/nvidia/cu13/include)
+  hullft_wheel_lib(torch::c10_cuda torch/lib/libc10_cuda.so)
+  hullft_wheel_lib(torch::cuda torch/lib/libtorch_cuda.so)
+  target_link_libraries(torch::cuda INTERFACE torch::c10_cuda torch::cpu cuda::cudart)
+  target_link_options(torch::cuda INTERFACE LINKER:--no-as-needed)  # it registers its kernels when it is loaded
+  hullft_wheel_lib(nccl::nccl nvidia/nccl/lib/libnccl.so.2)
+  target_include_directories(nccl::nccl SYSTEM INTERFACE ${HULLFT_WHEELS}/nvidia/nccl/include)
+endif()
+
 # BLAS: libtorch_cpu exports sgemm_ and friends; linked before OpenBLAS it serves Torch and FAISS alike, and OpenBLAS
 # only the LAPACK names that FAISS uses.
 find_library(HULLFT_OPENBLAS NAMES openblas PATH_SUFFIXES openblas-openmp REQUIRED)

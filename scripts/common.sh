@@ -18,5 +18,6 @@ download_wheels() {
   python3 -m pip --disable-pip-version-check download -q --no-deps --only-binary=:all: --require-hashes -r "$1" -d "$2" \
     --python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none \
     --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux_2_17_x86_64 \
-    --platform manylinux2014_x86_64 --platform any
+    --platform manylinux_2_27_x86_64 --platform manylinux_2_18_x86_64 --platform manylinux2014_x86_64 \
+    --platform manylinux2010_x86_64 --platform any
 }
