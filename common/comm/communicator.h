@@ -2,8 +2,8 @@
 // Nothing in a role knows which of the two carries its messages.
 //
 // A Communicator is one rank's endpoint of one group. Roles that share a rank (coordinator, shard, worker) share the
-// endpoint and tell their messages apart by tag. Thread safety: every function may be called from any thread of the rank;
-// two threads must not enter collectives of the same communicator at the same time, nor receive the same tag.
+// endpoint and tell their messages apart by tag. Thread safety: every function may be called from any thread of the
+// rank; two threads must not enter collectives of the same communicator at the same time, nor receive the same tag.
 //
 // Failure: a peer that does not answer by the deadline is an Error(kPeer) naming it (collectives) or an empty optional
 // (Receive). A message that does not parse is an Error(kPeer) naming the peer. No function waits without a deadline.
@@ -21,7 +21,9 @@ namespace hullft::comm {
 
 using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
-inline Deadline After(std::chrono::milliseconds wait) { return Clock::now() + wait; }
+inline Deadline After(std::chrono::milliseconds wait) {
+  return Clock::now() + wait;
+}
 
 inline constexpr int kAnySource = -1;
 

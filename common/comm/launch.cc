@@ -1,0 +1,68 @@
+#include "common/comm/launch.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+
+#include "common/error.h"
+
+namespace hullft::comm {
+namespace {
+
+// A whole number in an environment variable; nothing when it is unset or is none.
+std::optional<int> NumberFrom(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return std::nullopt;
+  int number = 0;
+  const char* end = text + std::strlen(text);
+  const auto [stop, error] = std::from_chars(text, end, number);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return number;
+}
+
+// The tasks of the Slurm step this process is one of. An sbatch script's own shell has SLURM_NTASKS and SLURM_PROCID
+// too, but no step number.
+std::optional<LaunchedRanks> SlurmStepTasks() {
+  if (!NumberFrom("SLURM_PROCID") || !NumberFrom("SLURM_STEP_ID")) return std::nullopt;
+  for (const char* variable : {"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS", "SLURM_NPROCS"}) {
+    if (const auto count = NumberFrom(variable)) return LaunchedRanks{*count, variable};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<LaunchedRanks> RanksFromEnvironment() {
+  // mpirun's own count goes first: inside a Slurm step it inherits the step's variables. PMI_SIZE: MPICH and pmi2.
+  for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
+    const auto count = NumberFrom(variable);
+    if (count && *count > 0) return LaunchedRanks{*count, variable};
+  }
+  return SlurmStepTasks();
+}
+
+bool InMpiLaunch() {
+  if (NumberFrom("OMPI_COMM_WORLD_SIZE") || NumberFrom("PMI_SIZE") || NumberFrom("PMIX_RANK")) return true;
+  const auto step = SlurmStepTasks();
+  return step && step->count > 1;
+}
+
+void CheckWorldSize(int world_size) {
+  const auto launched = RanksFromEnvironment();
+  if (!launched || launched->count == world_size) return;
+  throw Error(Code::kUsage,
+              fmt::format("the launcher started {} ranks ({}), but this process is in an MPI world of {}",
+                          launched->count, launched->variable, world_size),
+              "start with `srun --mpi=pmix`, or with mpirun of the Open MPI that hullft was built with");
+}
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) throw IoError("read", "this machine's host name");
+  return name.data();
+}
+
+}  // namespace hullft::comm
