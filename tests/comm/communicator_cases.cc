@@ -28,11 +28,14 @@ std::optional<Envelope> Get(Communicator& c, int source, int tag, Deadline deadl
   return c.Receive(source, std::span(&tag, 1), deadline);
 }
 
-// Bytes that differ with the seed, all lengths.
+// Bytes that differ with the seed and the place, of any length.
 std::string Bytes(uint64_t seed, size_t size) {
   std::string bytes(size, '\0');
-  std::mt19937_64 random(seed);
-  for (char& byte : bytes) byte = static_cast<char>(random());
+  uint64_t state = seed;
+  for (char& byte : bytes) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    byte = static_cast<char>(state >> 56);
+  }
   return bytes;
 }
 
