@@ -1,0 +1,68 @@
+// The journal of a run: append-only, fsynced JSON lines, the only state that matters (docs/formats/journal.md).
+//
+// Group commit: Append only queues; one thread writes everything queued with one write and one fdatasync, so that
+// durable rows per second do not hang on the disk's latency. A crash leaves at most one torn last line, which the next
+// opening cuts off. Thread safety: Append, Flush and durable may be called from any thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/files.h"
+#include "coordinator/row.h"
+
+namespace hullft::coordinator {
+
+struct JournalContent {
+  std::vector<Row> rows;    // in the order written
+  int64_t whole_bytes = 0;  // length up to the end of the last whole row
+  int64_t torn_bytes = 0;   // what a crash left after it
+};
+
+// Reads a journal without changing it; a missing file is an empty journal. Only the last line may be torn: any other
+// line that does not parse is a kData error naming file and line.
+JournalContent ReadJournal(const std::filesystem::path& path);
+
+class Journal {
+ public:
+  // Opens or creates path, cuts a torn last line off (with a warning) and starts the commit thread.
+  explicit Journal(const std::filesystem::path& path);
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+  ~Journal();  // makes everything durable that can be; call Flush first to learn of failures
+
+  const std::vector<Row>& recovered() const { return recovered_; }  // what earlier runs had written
+
+  // Queues the row. Throws what the commit thread met (a full disk) since the last call.
+  void Append(const Row& row);
+  // Returns when every appended row is durable. Throws as Append does; the file then ends with its last whole row.
+  void Flush();
+  // Rows appended through this object that are durable. Throws as Append does.
+  int64_t durable() const;
+
+ private:
+  void CommitLoop();
+  void RethrowLocked() const;
+
+  const std::filesystem::path path_;
+  std::vector<Row> recovered_;
+  std::unique_ptr<AppendFile> file_;
+  int64_t durable_bytes_ = 0;
+
+  mutable std::mutex mutex_;
+  std::condition_variable work_, done_;
+  std::string pending_;
+  int64_t appended_ = 0, durable_ = 0;
+  bool closing_ = false;
+  std::exception_ptr failure_;
+  std::thread thread_;
+};
+
+}  // namespace hullft::coordinator

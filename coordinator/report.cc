@@ -1,0 +1,214 @@
+#include "coordinator/report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "common/error.h"
+#include "common/hash.h"
+
+namespace hullft::coordinator {
+namespace {
+
+// SplitMix64 (Steele, Lea, Flood 2014): the same draws with every standard library.
+uint64_t NextRandom(uint64_t* state) {
+  uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
+double Percent(double after, double before) {
+  return before > 0 ? 100.0 * after / before : 0.0;
+}
+
+// Quantile q of sorted values, linear between order statistics.
+double Quantile(const std::vector<double>& sorted, double q) {
+  const double place = q * static_cast<double>(sorted.size() - 1);
+  const auto low = static_cast<size_t>(place);
+  const size_t high = std::min(low + 1, sorted.size() - 1);
+  return sorted[low] + (place - static_cast<double>(low)) * (sorted[high] - sorted[low]);
+}
+
+// 95% percentile bootstrap of mean(after) / mean(before): queries are drawn with replacement, both values together.
+void Bootstrap(std::span<const Row* const> rows, Summary* summary) {
+  uint64_t state = Hash64(summary->subset) ^ rows.size();
+  std::vector<double> draws(kResamples);
+  for (double& draw : draws) {
+    double before = 0, after = 0;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const Row& row = *rows[NextRandom(&state) % rows.size()];
+      before += row.before.rolling;
+      after += row.after.rolling;
+    }
+    draw = Percent(after, before);
+  }
+  std::sort(draws.begin(), draws.end());
+  summary->percent_low = Quantile(draws, 0.025);
+  summary->percent_high = Quantile(draws, 0.975);
+}
+
+void AddTimes(const StageTimes& from, double share, StageTimes* to) {
+  to->embed += share * from.embed;
+  to->search += share * from.search;
+  to->select += share * from.select;
+  to->fetch += share * from.fetch;
+  to->score_before += share * from.score_before;
+  to->tune += share * from.tune;
+  to->score_after += share * from.score_after;
+}
+
+Summary Summarize(const std::string& subset, std::span<const Row* const> rows) {
+  Summary summary;
+  summary.subset = subset;
+  std::vector<const Row*> finished;
+  for (const Row* row : rows) {
+    if (row->ok) finished.push_back(row);
+  }
+  summary.queries = static_cast<int64_t>(finished.size());
+  summary.failed = static_cast<int64_t>(rows.size() - finished.size());
+  if (finished.empty()) return summary;
+  const auto n = static_cast<double>(finished.size());
+  for (const Row* row : finished) {
+    summary.bpb_before += row->before.rolling;
+    summary.bpb_after += row->after.rolling;
+    summary.first_window_before += row->before.first_window;
+    summary.first_window_after += row->after.first_window;
+    summary.mean_ratio_percent += Percent(row->after.rolling, row->before.rolling);
+    summary.coverage = std::min(summary.coverage, row->coverage);
+    AddTimes(row->ms, 1 / n, &summary.ms);
+  }
+  for (double* sum : {&summary.bpb_before, &summary.bpb_after, &summary.first_window_before,
+                      &summary.first_window_after, &summary.mean_ratio_percent}) {
+    *sum /= n;
+  }
+  summary.percent = Percent(summary.bpb_after, summary.bpb_before);
+  summary.first_window_percent = Percent(summary.first_window_after, summary.first_window_before);
+  summary.total_ms = summary.ms.Total();
+  Bootstrap(finished, &summary);
+  return summary;
+}
+
+std::vector<Summary> Lines(const Report& report) {
+  std::vector<Summary> lines = report.subsets;
+  lines.push_back(report.all);
+  return lines;
+}
+
+size_t NameWidth(const std::vector<Summary>& lines) {
+  size_t width = 6;
+  for (const Summary& line : lines) width = std::max(width, line.subset.size());
+  return width;
+}
+
+std::string CsvField(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+}  // namespace
+
+Report MakeReport(const std::vector<Row>& rows) {
+  const std::vector<Row> latest = LatestRows(rows);
+  std::map<std::string, std::vector<const Row*>> by_subset;
+  std::vector<const Row*> all;
+  for (const Row& row : latest) {
+    by_subset[row.subset].push_back(&row);
+    all.push_back(&row);
+  }
+  Report report;
+  if (by_subset.size() > 1 || !by_subset.contains("all")) {
+    for (const auto& [subset, members] : by_subset) report.subsets.push_back(Summarize(subset, members));
+  }
+  report.all = Summarize("all", all);
+  return report;
+}
+
+std::string ResultsTable(const Report& report) {
+  const std::vector<Summary> lines = Lines(report);
+  const size_t width = NameWidth(lines);
+  std::string text;
+  if (report.all.coverage < 1) {
+    text += fmt::format("PARTIAL: only {:.2f}% of the corpus answered (the lowest of the rows)\n",
+                        100 * report.all.coverage);
+  }
+  text += fmt::format("{:<{}}  {:>7}  {:>6}  {:>10}  {:>9}  {:>7}  {:>16}\n", "subset", width, "queries", "failed",
+                      "BPB before", "BPB after", "percent", "95% interval");
+  for (const Summary& line : lines) {
+    text += fmt::format("{:<{}}  {:>7}  {:>6}", line.subset, width, line.queries, line.failed);
+    if (line.queries > 0) {
+      text += fmt::format("  {:>10.4f}  {:>9.4f}  {:>7.2f}  {:>16}", line.bpb_before, line.bpb_after, line.percent,
+                          fmt::format("{:.2f} - {:.2f}", line.percent_low, line.percent_high));
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string TimingsTable(const Report& report) {
+  const std::vector<Summary> lines = Lines(report);
+  const size_t width = NameWidth(lines);
+  std::string text =
+      fmt::format("{:<{}}  {:>8}  {:>8}  {:>8}  {:>8}  {:>12}  {:>9}  {:>11}  {:>9}\n", "ms a query", width, "embed",
+                  "search", "select", "fetch", "score before", "tune", "score after", "total");
+  for (const Summary& line : lines) {
+    if (line.queries == 0) continue;
+    text += fmt::format("{:<{}}  {:>8.2f}  {:>8.2f}  {:>8.2f}  {:>8.2f}  {:>12.1f}  {:>9.1f}  {:>11.1f}  {:>9.1f}\n",
+                        line.subset, width, line.ms.embed, line.ms.search, line.ms.select, line.ms.fetch,
+                        line.ms.score_before, line.ms.tune, line.ms.score_after, line.total_ms);
+  }
+  return text;
+}
+
+std::string ReportJson(const Report& report) {
+  using Json = nlohmann::ordered_json;
+  Json results = Json::array(), timings = Json::array();
+  for (const Summary& line : Lines(report)) {
+    results.push_back({{"subset", line.subset},
+                       {"queries", line.queries},
+                       {"failed", line.failed},
+                       {"bpb_before", line.bpb_before},
+                       {"bpb_after", line.bpb_after},
+                       {"percent", line.percent},
+                       {"percent_low", line.percent_low},
+                       {"percent_high", line.percent_high},
+                       {"mean_ratio_percent", line.mean_ratio_percent},
+                       {"bpb_first_window_before", line.first_window_before},
+                       {"bpb_first_window_after", line.first_window_after},
+                       {"percent_first_window", line.first_window_percent},
+                       {"coverage", line.coverage}});
+    timings.push_back({{"subset", line.subset},
+                       {"embed_ms", line.ms.embed},
+                       {"search_ms", line.ms.search},
+                       {"select_ms", line.ms.select},
+                       {"fetch_ms", line.ms.fetch},
+                       {"score_before_ms", line.ms.score_before},
+                       {"tune_ms", line.ms.tune},
+                       {"score_after_ms", line.ms.score_after},
+                       {"total_ms", line.total_ms}});
+  }
+  return Json{{"results", results}, {"timings", timings}}.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string ReportCsv(const Report& report) {
+  std::string text =
+      "subset,queries,failed,bpb_before,bpb_after,percent,percent_low,percent_high,mean_ratio_percent,bpb_first_window_"
+      "before,"
+      "bpb_first_window_after,percent_first_window,coverage,embed_ms,search_ms,select_ms,fetch_ms,score_before_ms,tune_"
+      "ms,"
+      "score_after_ms,total_ms\n";
+  for (const Summary& line : Lines(report)) {
+    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", CsvField(line.subset),
+                        line.queries, line.failed, line.bpb_before, line.bpb_after, line.percent, line.percent_low,
+                        line.percent_high, line.mean_ratio_percent, line.first_window_before, line.first_window_after,
+                        line.first_window_percent, line.coverage, line.ms.embed, line.ms.search, line.ms.select,
+                        line.ms.fetch, line.ms.score_before, line.ms.tune, line.ms.score_after, line.total_ms);
+  }
+  return text;
+}
+
+}  // namespace hullft::coordinator

@@ -1,0 +1,44 @@
+// The table at the end of a run, made from the rows of its journal alone.
+//
+// The results part (ResultsTable, the results of the JSON and CSV) is a function of what the rows say about ids and
+// BPB: the same for any order of work, any number of interruptions and any machine with the same arithmetic. Timings
+// are kept apart (TimingsTable, columns that end in _ms). Thread safety: free functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "coordinator/row.h"
+
+namespace hullft::coordinator {
+
+struct Summary {
+  std::string subset;                        // "all" for the last line
+  int64_t queries = 0, failed = 0;           // queries: finished ones
+  double bpb_before = 0, bpb_after = 0;      // means over queries, rolling windows
+  double percent = 0;                        // 100 * mean after / mean before
+  double percent_low = 0, percent_high = 0;  // 95% percentile bootstrap over queries, kResamples draws, fixed seed
+  double mean_ratio_percent = 0;             // mean over queries of 100 * after / before
+  double first_window_before = 0, first_window_after = 0, first_window_percent = 0;
+  double coverage = 1;  // the lowest of the rows
+  StageTimes ms;        // means over queries
+  double total_ms = 0;
+};
+
+inline constexpr int kResamples = 2000;
+
+struct Report {
+  std::vector<Summary> subsets;  // by name
+  Summary all;
+};
+
+Report MakeReport(const std::vector<Row>& rows);
+std::string ResultsTable(const Report& report);
+std::string TimingsTable(const Report& report);
+// {"results": [...], "timings": [...]}, pretty-printed, each with a line per subset and one for all.
+std::string ReportJson(const Report& report);
+// One line per subset and one for all; timings are the columns that end in _ms.
+std::string ReportCsv(const Report& report);
+
+}  // namespace hullft::coordinator

@@ -1,0 +1,152 @@
+#include "coordinator/row.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include "common/error.h"
+
+namespace hullft::coordinator {
+namespace {
+using Json = nlohmann::ordered_json;
+
+Json BpbJson(const Bpb& bpb) {
+  return {{"bpb", bpb.rolling},
+          {"bpb_first_window", bpb.first_window},
+          {"log_likelihood", bpb.log_likelihood},
+          {"log_likelihood_first_window", bpb.log_likelihood_first_window}};
+}
+
+Bpb BpbFromJson(const Json& json) {
+  Bpb bpb;
+  json.at("bpb").get_to(bpb.rolling);
+  json.at("bpb_first_window").get_to(bpb.first_window);
+  json.at("log_likelihood").get_to(bpb.log_likelihood);
+  json.at("log_likelihood_first_window").get_to(bpb.log_likelihood_first_window);
+  return bpb;
+}
+
+Json TimesJson(const StageTimes& ms) {
+  return {{"embed", ms.embed},
+          {"search", ms.search},
+          {"select", ms.select},
+          {"fetch", ms.fetch},
+          {"score_before", ms.score_before},
+          {"tune", ms.tune},
+          {"score_after", ms.score_after}};
+}
+
+StageTimes TimesFromJson(const Json& json) {
+  StageTimes ms;
+  json.at("embed").get_to(ms.embed);
+  json.at("search").get_to(ms.search);
+  json.at("select").get_to(ms.select);
+  json.at("fetch").get_to(ms.fetch);
+  json.at("score_before").get_to(ms.score_before);
+  json.at("tune").get_to(ms.tune);
+  json.at("score_after").get_to(ms.score_after);
+  return ms;
+}
+
+void ReadResult(const Json& json, Row* row) {
+  json.at("ids").get_to(row->ids);
+  json.at("counts").get_to(row->counts);
+  json.at("weights").get_to(row->weights);
+  json.at("objective").get_to(row->objective);
+  json.at("gap").get_to(row->gap);
+  json.at("residual_norm").get_to(row->residual_norm);
+  json.at("rounded_residual_norm").get_to(row->rounded_residual_norm);
+  json.at("iterations").get_to(row->iterations);
+  json.at("stop").get_to(row->stop);
+  json.at("pool").get_to(row->pool);
+  json.at("coverage").get_to(row->coverage);
+  row->before = BpbFromJson(json.at("before"));
+  row->after = BpbFromJson(json.at("after"));
+  json.at("bytes").get_to(row->bytes);
+  json.at("tokens").get_to(row->tokens);
+  json.at("windows").get_to(row->windows);
+  json.at("window").get_to(row->window);
+  json.at("prefix_token").get_to(row->prefix_token);
+  json.at("steps").get_to(row->steps);
+  json.at("gradients").get_to(row->gradients);
+  json.at("tokens_trained").get_to(row->tokens_trained);
+  row->ms = TimesFromJson(json.at("ms"));
+}
+
+}  // namespace
+
+std::string ToJsonLine(const Row& row) {
+  Json json = {{"key", row.key}, {"query", row.query}, {"subset", row.subset}, {"status", row.ok ? "ok" : "failed"}};
+  if (row.ok) {
+    json.update({{"ids", row.ids},
+                 {"counts", row.counts},
+                 {"weights", row.weights},
+                 {"objective", row.objective},
+                 {"gap", row.gap},
+                 {"residual_norm", row.residual_norm},
+                 {"rounded_residual_norm", row.rounded_residual_norm},
+                 {"iterations", row.iterations},
+                 {"stop", row.stop},
+                 {"pool", row.pool},
+                 {"coverage", row.coverage},
+                 {"before", BpbJson(row.before)},
+                 {"after", BpbJson(row.after)},
+                 {"bytes", row.bytes},
+                 {"tokens", row.tokens},
+                 {"windows", row.windows},
+                 {"window", row.window},
+                 {"prefix_token", row.prefix_token},
+                 {"steps", row.steps},
+                 {"gradients", row.gradients},
+                 {"tokens_trained", row.tokens_trained},
+                 {"ms", TimesJson(row.ms)}});
+  } else {
+    json["reason"] = row.reason;
+  }
+  json.update({{"worker", row.worker}, {"host", row.host}, {"attempts", row.attempts}});
+  // A message from a foreign library may hold bytes that are not UTF-8; the journal must not fail on them.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Row ParseRow(std::string_view line) {
+  try {
+    const Json json = Json::parse(line);
+    Row row;
+    json.at("key").get_to(row.key);
+    json.at("query").get_to(row.query);
+    json.at("subset").get_to(row.subset);
+    const std::string status = json.at("status").get<std::string>();
+    if (status != "ok" && status != "failed") throw DataError("status is '{}', neither 'ok' nor 'failed'", status);
+    row.ok = status == "ok";
+    if (row.ok) {
+      ReadResult(json, &row);
+    } else {
+      json.at("reason").get_to(row.reason);
+    }
+    json.at("worker").get_to(row.worker);
+    json.at("host").get_to(row.host);
+    json.at("attempts").get_to(row.attempts);
+    if (row.ids.size() != row.counts.size() || row.ids.size() != row.weights.size()) {
+      throw DataError("ids, counts and weights differ in length");
+    }
+    return row;
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError("{}", error.what());
+  }
+}
+
+std::vector<Row> LatestRows(const std::vector<Row>& rows) {
+  std::unordered_map<std::string, const Row*> latest;
+  for (const Row& row : rows) {
+    const Row*& held = latest[row.key];
+    if (held == nullptr || row.ok || !held->ok) held = &row;
+  }
+  std::vector<Row> result;
+  result.reserve(latest.size());
+  for (const auto& [key, row] : latest) result.push_back(*row);
+  std::sort(result.begin(), result.end(),
+            [](const Row& a, const Row& b) { return a.query != b.query ? a.query < b.query : a.key < b.key; });
+  return result;
+}
+
+}  // namespace hullft::coordinator

@@ -1,0 +1,64 @@
+// One row of the journal: everything a run says about one query. Format on disk: docs/formats/journal.md.
+// Doubles are written with the fewest digits that read back to the same bits. Thread safety: values, free functions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hullft::coordinator {
+
+// Wall-clock milliseconds of the stages of one query. embed, search and fetch are a round's time divided by its
+// queries.
+struct StageTimes {
+  double embed = 0, search = 0, select = 0, fetch = 0, score_before = 0, tune = 0, score_after = 0;
+  double Total() const { return embed + search + select + fetch + score_before + tune + score_after; }
+};
+
+// Bits per byte of the query's document by both definitions (method: rolling windows; first window only), nats beside
+// them.
+struct Bpb {
+  double rolling = 0, first_window = 0;
+  double log_likelihood = 0, log_likelihood_first_window = 0;
+};
+
+struct Row {
+  std::string key;     // hash of text, occurrence and every setting that matters
+  int64_t query = 0;   // record number in the queries file, from 0
+  std::string subset;  // meta.pile_set_name, or "all"
+  bool ok = false;     // false: reason says why, and everything below may be empty
+  std::string reason;
+
+  std::vector<uint64_t> ids;    // the support by falling weight
+  std::vector<int> counts;      // aligned with ids; 0 where rounding gave none
+  std::vector<double> weights;  // aligned with ids
+  double objective = 0, gap = 0, residual_norm = 0, rounded_residual_norm = 0;
+  int iterations = 0;
+  std::string stop;
+  int64_t pool = 0;     // sequences the selection chose from: K, fewer in a small corpus
+  double coverage = 1;  // share of the corpus that answered
+
+  Bpb before, after;
+  int64_t bytes = 0, tokens = 0, windows = 0;  // of the query's document
+  int64_t window = 0;  // tokens of one scoring window; windows do not overlap in what they score
+  int64_t prefix_token = -1;
+  int64_t steps = 0, gradients = 0, tokens_trained = 0;
+
+  StageTimes ms;
+  int worker = -1;  // world rank
+  std::string host;
+  int attempts = 1;
+};
+
+// One line of JSON without the line feed.
+std::string ToJsonLine(const Row& row);
+// Throws kData naming the missing or wrong field.
+Row ParseRow(std::string_view line);
+
+// The newest row of each key, a finished one before a failed one, ordered by (query, key): independent of the order in
+// which the rows were written.
+std::vector<Row> LatestRows(const std::vector<Row>& rows);
+
+}  // namespace hullft::coordinator

@@ -1,0 +1,169 @@
+#include "coordinator/journal.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include "common/error.h"
+#include "tests/coordinator/sample_rows.h"
+
+namespace hullft::coordinator {
+namespace {
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+fs::path FreshFile(const std::string& name) {
+  const fs::path folder = fs::path(::testing::TempDir()) / ("journal_" + name + std::to_string(::getpid()));
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  return folder / "results.jsonl";
+}
+
+std::vector<std::string> Lines(const std::vector<Row>& rows) {
+  std::vector<std::string> lines;
+  for (const Row& row : rows) lines.push_back(ToJsonLine(row));
+  return lines;
+}
+
+TEST(Row, ReadsBackToTheSameBits) {
+  const Row row = SampleRow(4, "Man \"Pages\"\n", 1.0 / 7, 0.1);
+  const Row back = ParseRow(ToJsonLine(row));
+  EXPECT_EQ(ToJsonLine(back), ToJsonLine(row));
+  EXPECT_EQ(back.weights, row.weights);
+  EXPECT_EQ(back.ids, row.ids);
+  EXPECT_EQ(back.before.rolling, row.before.rolling);
+  EXPECT_EQ(back.subset, row.subset);
+  const Row failed = ParseRow(ToJsonLine(FailedRow(2, "all", "out of memory \xff")));
+  EXPECT_FALSE(failed.ok);
+  EXPECT_THAT(failed.reason, HasSubstr("out of memory"));
+}
+
+TEST(Row, NamesTheFieldThatIsWrong) {
+  std::string line = ToJsonLine(SampleRow(1, "a", 1, 1));
+  line.replace(line.find("\"weights\""), 9, "\"weight_\"");
+  try {
+    ParseRow(line);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::kData);
+    EXPECT_THAT(error.message(), HasSubstr("weights"));
+  }
+}
+
+TEST(Journal, WritesAndRecovers) {
+  const fs::path path = FreshFile("recovers");
+  std::vector<Row> rows;
+  for (int i = 0; i < 50; ++i) rows.push_back(SampleRow(i, "a", 2, 1));
+  {
+    Journal journal(path);
+    EXPECT_TRUE(journal.recovered().empty());
+    for (int i = 0; i < 20; ++i) journal.Append(rows[i]);
+    journal.Flush();
+    EXPECT_EQ(journal.durable(), 20);
+    EXPECT_EQ(ReadJournal(path).rows.size(), 20u);
+    for (int i = 20; i < 50; ++i) journal.Append(rows[i]);  // the destructor makes these durable
+  }
+  Journal again(path);
+  EXPECT_EQ(Lines(again.recovered()), Lines(rows));
+}
+
+// Whatever length a crash left the file at, the whole rows come back and writing goes on.
+TEST(Journal, CutsATornLineAtEveryLength) {
+  const fs::path path = FreshFile("torn");
+  std::string text;
+  std::vector<size_t> ends = {0};
+  for (int i = 0; i < 3; ++i) {
+    text += ToJsonLine(SampleRow(i, "a", 2, 1)) + "\n";
+    ends.push_back(text.size());
+  }
+  for (size_t length = 0; length <= text.size(); ++length) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << text.substr(0, length);
+    const size_t whole = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), length) - ends.begin() - 1);
+    if (length % 97 != 0 && length != ends[whole] && length != text.size() - 1) {  // without fsync for most
+      const JournalContent content = ReadJournal(path);
+      ASSERT_EQ(content.rows.size(), whole) << length;
+      ASSERT_EQ(content.whole_bytes, static_cast<int64_t>(ends[whole])) << length;
+      continue;
+    }
+    {
+      Journal journal(path);
+      ASSERT_EQ(journal.recovered().size(), whole) << length;
+      journal.Append(SampleRow(99, "a", 2, 1));
+      journal.Flush();
+    }
+    const JournalContent content = ReadJournal(path);
+    ASSERT_EQ(content.rows.size(), whole + 1) << length;
+    ASSERT_EQ(content.rows.back().query, 99);
+    ASSERT_EQ(content.torn_bytes, 0);
+  }
+}
+
+TEST(Journal, ADamagedLineInTheMiddleIsAnErrorThatNamesIt) {
+  const fs::path path = FreshFile("damaged");
+  std::ofstream(path) << ToJsonLine(SampleRow(0, "a", 2, 1)) << "\n{\"key\": 3}\n"
+                      << ToJsonLine(SampleRow(1, "a", 2, 1)) << "\n";
+  try {
+    Journal journal(path);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::kData);
+    EXPECT_THAT(error.message(), HasSubstr("results.jsonl:2:"));
+  }
+}
+
+TEST(Journal, RowsOfManyThreadsStayWhole) {
+  const fs::path path = FreshFile("threads");
+  {
+    Journal journal(path);
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 500; ++i) journal.Append(SampleRow(t * 500 + i, "a", 2, 1));
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    journal.Flush();
+    EXPECT_EQ(journal.durable(), 2000);
+  }
+  EXPECT_EQ(LatestRows(ReadJournal(path).rows).size(), 2000u);
+}
+
+// A write that fails in the middle of a group (here: the file size limit) is reported and leaves whole rows only.
+TEST(Journal, AFailedWriteIsReportedAndLeavesNoTornRow) {
+  const fs::path path = FreshFile("full");
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit old{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+  {
+    Journal journal(path);
+    journal.Append(SampleRow(0, "a", 2, 1));
+    journal.Flush();
+    rlimit limit = old;
+    limit.rlim_cur = fs::file_size(path) + 10;
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    journal.Append(SampleRow(1, "a", 2, 1));
+    EXPECT_THROW(journal.Flush(), Error);
+    EXPECT_THROW(journal.Append(SampleRow(2, "a", 2, 1)), Error);
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+  }
+  const JournalContent content = ReadJournal(path);
+  EXPECT_EQ(content.rows.size(), 1u);
+  EXPECT_EQ(content.torn_bytes, 0);
+}
+
+TEST(LatestRows, TakesTheNewestAndAFinishedOneBeforeAFailedOne) {
+  std::vector<Row> rows = {FailedRow(1, "a", "x"),     SampleRow(0, "a", 2, 1),     SampleRow(1, "a", 2, 1),
+                           FailedRow(2, "a", "first"), FailedRow(2, "a", "second"), FailedRow(0, "a", "later failure")};
+  const std::vector<Row> latest = LatestRows(rows);
+  ASSERT_EQ(latest.size(), 3u);
+  EXPECT_TRUE(latest[0].ok);
+  EXPECT_TRUE(latest[1].ok);
+  EXPECT_EQ(latest[2].reason, "second");
+}
+
+}  // namespace
+}  // namespace hullft::coordinator

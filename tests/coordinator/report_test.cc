@@ -1,0 +1,120 @@
+#include "coordinator/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "tests/coordinator/sample_rows.h"
+
+namespace hullft::coordinator {
+namespace {
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::vector<Row> SomeRows() {
+  std::vector<Row> rows;
+  for (int i = 0; i < 40; ++i)
+    rows.push_back(SampleRow(i, i % 3 == 0 ? "B,\"x\"" : "A", 2.0 + 0.01 * i, 1.0 + 0.02 * (i % 7)));
+  rows.push_back(FailedRow(40, "A", "loss is not finite"));
+  return rows;
+}
+
+TEST(Report, MeansAndRatiosAreThoseOfTheFinishedRows) {
+  const Report report = MakeReport({SampleRow(0, "A", 2, 1), SampleRow(1, "A", 4, 2.6), FailedRow(2, "A", "x")});
+  ASSERT_EQ(report.subsets.size(), 1u);
+  const Summary& all = report.all;
+  EXPECT_EQ(all.queries, 2);
+  EXPECT_EQ(all.failed, 1);
+  EXPECT_DOUBLE_EQ(all.bpb_before, 3);
+  EXPECT_DOUBLE_EQ(all.bpb_after, 1.8);
+  EXPECT_DOUBLE_EQ(all.percent, 60);
+  EXPECT_DOUBLE_EQ(all.mean_ratio_percent, (50 + 65) / 2.0);
+  EXPECT_DOUBLE_EQ(all.percent_low, 50);   // both draws the first query
+  EXPECT_DOUBLE_EQ(all.percent_high, 65);  // both draws the second
+  EXPECT_DOUBLE_EQ(all.ms.tune, 6);
+  EXPECT_DOUBLE_EQ(all.total_ms, 28);
+}
+
+TEST(Report, DoesNotDependOnTheOrderOfRowsNorOnSupersededOnes) {
+  std::vector<Row> rows = SomeRows();
+  const Report report = MakeReport(rows);
+  std::mt19937 random(1);
+  for (int i = 0; i < 20; ++i) {
+    std::vector<Row> other = SomeRows();
+    other.push_back(FailedRow(i, other[i].subset, "an earlier attempt"));
+    std::shuffle(other.begin(), other.end(), random);
+    const Report again = MakeReport(other);
+    EXPECT_EQ(ResultsTable(again), ResultsTable(report));
+    EXPECT_EQ(ReportCsv(again), ReportCsv(report));
+    EXPECT_EQ(ReportJson(again), ReportJson(report));
+  }
+}
+
+// The results part must not know of timings, workers or attempts: this is what makes a resumed run's table equal.
+TEST(Report, ResultsTableKnowsNoTimings) {
+  std::vector<Row> rows = SomeRows();
+  const std::string table = ResultsTable(MakeReport(rows));
+  for (Row& row : rows) {
+    row.ms = {9, 8, 7, 6, 5, 4, 3};
+    row.worker = 1;
+    row.attempts = 5;
+  }
+  EXPECT_EQ(ResultsTable(MakeReport(rows)), table);
+  EXPECT_NE(TimingsTable(MakeReport(rows)), TimingsTable(MakeReport(SomeRows())));
+}
+
+// The percentile bootstrap against the normal approximation of a ratio of means (delta method), on many queries.
+TEST(Report, BootstrapAgreesWithTheDeltaMethod) {
+  std::mt19937_64 random(3);
+  std::normal_distribution<double> noise;
+  std::vector<Row> rows;
+  double before_sum = 0, after_sum = 0;
+  for (int i = 0; i < 400; ++i) {
+    const double before = 2 + 0.3 * noise(random), after = 0.8 * before + 0.1 * noise(random);
+    rows.push_back(SampleRow(i, "A", before, after));
+    before_sum += before;
+    after_sum += after;
+  }
+  const double ratio = after_sum / before_sum, mean = before_sum / 400;
+  double variance = 0;
+  for (const Row& row : rows) {
+    const double e = row.after.rolling - ratio * row.before.rolling;
+    variance += e * e / (400.0 * 399.0);
+  }
+  const double half = 100 * 1.96 * std::sqrt(variance) / mean;
+  const Summary all = MakeReport(rows).all;
+  EXPECT_NEAR(all.percent, 100 * ratio, 1e-9);
+  EXPECT_NEAR(all.percent_high - all.percent, half, 0.15 * half);
+  EXPECT_NEAR(all.percent - all.percent_low, half, 0.15 * half);
+}
+
+TEST(Report, PartialCoverageIsInTheFirstLine) {
+  std::vector<Row> rows = SomeRows();
+  EXPECT_THAT(ResultsTable(MakeReport(rows)), Not(HasSubstr("PARTIAL")));
+  rows[5].coverage = 0.75;
+  EXPECT_THAT(ResultsTable(MakeReport(rows)), StartsWith("PARTIAL: only 75.00%"));
+}
+
+TEST(Report, JsonAndCsvHoldALinePerSubsetAndOneForAll) {
+  const Report report = MakeReport(SomeRows());
+  const auto json = nlohmann::json::parse(ReportJson(report));
+  ASSERT_EQ(json.at("results").size(), 3u);
+  EXPECT_EQ(json.at("results")[0].at("failed"), 1);
+  EXPECT_EQ(json.at("results")[2].at("subset"), "all");
+  EXPECT_EQ(json.at("results")[2].at("percent").get<double>(), report.all.percent);
+  const std::string csv = ReportCsv(report);
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 4);
+  EXPECT_THAT(csv, HasSubstr("\"B,\"\"x\"\"\","));
+}
+
+TEST(Report, RunsWithoutAnyFinishedQuery) {
+  EXPECT_THAT(ResultsTable(MakeReport({FailedRow(0, "A", "x")})), HasSubstr("A"));
+  EXPECT_EQ(MakeReport({}).all.queries, 0);
+}
+
+}  // namespace
+}  // namespace hullft::coordinator
