@@ -32,9 +32,10 @@ constexpr Command kCommands[] = {
 };
 
 void PrintHelp() {
-  std::puts("usage: hullft COMMAND [options]\n\n"
-            "Test-time finetuning of language models: for each query, select related sequences with Frank-Wolfe,\n"
-            "finetune on them with reused gradients, report bits per byte before and after.\n\nCommands:");
+  std::puts(
+      "usage: hullft COMMAND [options]\n\n"
+      "Test-time finetuning of language models: for each query, select related sequences with Frank-Wolfe,\n"
+      "finetune on them with reused gradients, report bits per byte before and after.\n\nCommands:");
   for (const Command& command : kCommands) std::printf("  %-10s%s\n", command.name, command.summary);
   std::puts("\n  hullft COMMAND --help describes a command; hullft --version prints the version.");
 }
@@ -54,7 +55,8 @@ int Dispatch(const std::vector<std::string>& words) {
     names.emplace_back(command.name);
   }
   const std::string nearest = NearestWord(words[0], names);
-  throw Error(Code::kUsage, "unknown command '" + words[0] + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+  throw Error(Code::kUsage,
+              "unknown command '" + words[0] + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
               "hullft --help lists the commands");
 }
 
@@ -76,7 +78,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "hullft: out of memory\n");
     return hullft::ExitStatus(Code::kMemory);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "hullft: unexpected error: %s\n  hint: this is a bug in hullft: please report it\n", error.what());
+    std::fprintf(stderr, "hullft: unexpected error: %s\n  hint: this is a bug in hullft: please report it\n",
+                 error.what());
     return hullft::ExitStatus(Code::kInternal);
   }
 }
