@@ -1,8 +1,133 @@
+#include "coordinator/select/select.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
 #include "common/error.h"
+#include "common/npy.h"
+#include "common/options.h"
+#include "common/parallel.h"
 #include "coordinator/commands/commands.h"
 
 namespace hullft::coordinator {
+namespace {
 
-int SelectCommand(const Arguments&) { throw Error(Code::kInternal, "hullft select is not written yet"); }
+struct Settings {
+  std::string embeddings, targets, method = "hullft", rounding = "geometry";
+  int64_t seed = 42;
+  int threads = 0;
+  bool json = false;
+  select::SelectOptions select;
+};
+
+std::string ShapeText(const NpyFile& file) {
+  std::string text;
+  for (const int64_t n : file.shape()) text += (text.empty() ? "" : " x ") + std::to_string(n);
+  return text.empty() ? "a single number" : text;
+}
+
+// The two arrays as one pool per target.
+struct Inputs {
+  Inputs(const Settings& settings) : pools(settings.embeddings), targets(settings.targets) {
+    const auto& p = pools.shape();
+    const auto& t = targets.shape();
+    if (p.size() != 2 && p.size() != 3) {
+      throw DataError("{} is {}; it must be K x d (one pool for all targets) or Q x K x d (a pool per target)",
+                      settings.embeddings, ShapeText(pools));
+    }
+    if (t.size() != 2)
+      throw DataError("{} is {}; it must be Q x d, one row a target", settings.targets, ShapeText(targets));
+    if (p.back() != t[1]) {
+      throw DataError("{} is {} and {} is {}: the widths differ; embed both with one encoder", settings.embeddings,
+                      ShapeText(pools), settings.targets, ShapeText(targets));
+    }
+    if (p.size() == 3 && p[0] != t[0]) {
+      throw DataError("{} holds {} pools, {} holds {} targets: their numbers differ", settings.embeddings, p[0],
+                      settings.targets, t[0]);
+    }
+    count = t[0], k = p[p.size() - 2], d = t[1], shared = p.size() == 2;
+    if (k > INT32_MAX || d > INT32_MAX)
+      throw DataError("{} is {}: too large a pool", settings.embeddings, ShapeText(pools));
+  }
+  select::Pool Of(int64_t q) const {
+    const size_t size = static_cast<size_t>(k) * d;
+    return {pools.values().subspan(shared ? 0 : q * size, size), targets.values().subspan(q * d, d),
+            static_cast<int>(k), static_cast<int>(d)};
+  }
+  NpyFile pools, targets;
+  int64_t count = 0, k = 0, d = 0;
+  bool shared = true;
+};
+
+// Numbers are written with as many digits as reading them back exactly takes.
+std::string Line(int64_t target, const Settings& settings, const select::Selection& s) {
+  nlohmann::ordered_json line = {{"target", target},
+                                 {"method", settings.method},
+                                 {"n", settings.select.n},
+                                 {"support", s.support},
+                                 {"weights", s.weights},
+                                 {"counts", s.counts},
+                                 {"expanded", s.expanded},
+                                 {"iterations", s.iterations},
+                                 {"stop", s.stop},
+                                 {"objective", s.objective},
+                                 {"gap", s.gap},
+                                 {"residual_norm", s.residual_norm},
+                                 {"rounded_residual_norm", s.rounded_residual_norm}};
+  return line.dump() + "\n";
+}
+
+bool ParseSettings(const Arguments& args, Settings* s) {
+  OptionTable table(
+      "hullft select",
+      "Chooses a multiset of N pool rows for each target: float32 .npy arrays in, one JSON line a target out "
+      "(support, weights, counts, expanded, iterations, objective, gap, residual_norm). Rows are numbered in "
+      "the order of the file.");
+  table.Add("embeddings", &s->embeddings, "pool.npy: K x d (one pool for all targets) or Q x K x d").Required();
+  table.Add("targets", &s->targets, "targets.npy: Q x d").Required();
+  table.Add("method", &s->method, "how to choose").OneOf({"hullft", "knn", "random", "sift"});
+  table.Add("n", &s->select.n, "size of the multiset").Range(1, 1000000);
+  table.Add("max-iter", &s->select.max_iter, "Frank-Wolfe iterations at most").Range(1, 1000000000);
+  table.Add("tol", &s->select.tol, "stop when the residual is shorter").Range(0, 1e30);
+  table.Add("swap-passes", &s->select.swap_passes, "passes of the rounding's local search").Range(0, 1000000);
+  table.Add("rounding", &s->rounding, "weights to counts: geometry (the method) or remainder (its ablation)")
+      .OneOf({"geometry", "remainder"});
+  table.Add("sift-lambda", &s->select.sift_lambda, "observation noise of SIFT").Range(1e-300, 1e300);
+  table.Add("seed", &s->seed, "seed of the random method; each target has its own draw");
+  table.Add("threads", &s->threads, "targets worked on at once; 0 = every core this process may use")
+      .Range(0, 4096)
+      .NotPartOfResult();
+  table.Add("json", &s->json, "accepted for symmetry with other commands: the output is JSON in any case")
+      .NotPartOfResult();
+  if (table.Parse(args)) return false;
+  s->select.method = select::MethodFromName(s->method);
+  s->select.rounding = s->rounding == "remainder" ? select::Rounding::kRemainder : select::Rounding::kGeometry;
+  s->select.seed = static_cast<uint64_t>(s->seed);
+  return true;
+}
+
+}  // namespace
+
+int SelectCommand(const Arguments& args) {
+  Settings settings;
+  if (!ParseSettings(args, &settings)) return 0;
+  const Inputs inputs(settings);
+  // All targets before the first line: a bad one leaves no partial output behind.
+  std::vector<std::string> lines(inputs.count);
+  ParallelFor(inputs.count, settings.threads > 0 ? settings.threads : UsableCores(), [&](int64_t q) {
+    try {
+      lines[q] = Line(q, settings, select::Select(inputs.Of(q), settings.select, std::to_string(q)));
+    } catch (const Error& error) {
+      if (error.code() != Code::kData) throw;
+      throw Error(Code::kData,
+                  fmt::format("target {} ({}, {}): {}", q, settings.embeddings, settings.targets, error.message()),
+                  error.hint(), error.where());
+    }
+  });
+  for (const std::string& line : lines) {
+    if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size()) throw IoError("write to", "standard output");
+  }
+  return 0;
+}
 
 }  // namespace hullft::coordinator

@@ -1,1 +1,167 @@
 #include "coordinator/select/select.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "common/error.h"
+#include "common/options.h"
+#include "coordinator/select/baselines.h"
+#include "coordinator/select/frank_wolfe.h"
+#include "coordinator/select/integerize.h"
+#include "coordinator/select/kernels.h"
+
+namespace hullft::select {
+namespace {
+
+struct Named {
+  const char* name;
+  Method method;
+};
+constexpr Named kMethods[] = {
+    {"hullft", Method::kHullft}, {"knn", Method::kKnn}, {"random", Method::kRandom}, {"sift", Method::kSift}};
+
+// The first value of a row that is not finite, in words.
+std::string NotFinite(std::span<const float> values) {
+  const auto bad = std::find_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
+  return fmt::format("column {} is {}", bad - values.begin(), bad == values.end() ? 0.0f : *bad);
+}
+
+void CheckShape(const Pool& pool) {
+  if (pool.k < 1) throw DataError("the pool is empty: there is nothing to select from");
+  if (pool.d < 1) throw DataError("the embeddings have width {}; at least 1 is needed", pool.d);
+  if (pool.target.size() != static_cast<size_t>(pool.d)) {
+    throw DataError("the target has width {}, the pool's rows have {}", pool.target.size(), pool.d);
+  }
+  const size_t values = static_cast<size_t>(pool.k) * pool.d;
+  if (pool.rows.size() != values) {
+    throw DataError("a pool of {} rows of width {} needs {} values, there are {}", pool.k, pool.d, values,
+                    pool.rows.size());
+  }
+  if (std::any_of(pool.target.begin(), pool.target.end(), [](float value) { return !std::isfinite(value); })) {
+    throw DataError("the target is not finite: {}", NotFinite(pool.target));
+  }
+}
+
+// X t. A float64 sum of products of finite floats never overflows, so a row with NaN or infinity shows here, at no
+// cost.
+std::vector<double> Scores(const Pool& pool, std::span<const double> target) {
+  std::vector<double> tx(pool.k);
+  BestKernels().row_dots(pool.rows.data(), pool.k, pool.d, target.data(), tx.data());
+  for (int i = 0; i < pool.k; ++i) {
+    if (!std::isfinite(tx[i])) {
+      throw DataError("pool row {} is not finite: {}", i,
+                      NotFinite(pool.rows.subspan(static_cast<size_t>(i) * pool.d, pool.d)));
+    }
+  }
+  return tx;
+}
+
+Selection SelectHullft(const Pool& pool, const SelectOptions& options, std::span<const double> target,
+                       std::span<const double> tx) {
+  FrankWolfeResult run = RunOnPool(pool.rows, target, tx, pool.k, pool.d,
+                                   {.n = options.n, .max_iter = options.max_iter, .tol = options.tol});
+  const SupportGeometry geometry{run.gram, run.tx, run.target_sq};
+  Selection selection;
+  selection.counts = options.rounding == Rounding::kGeometry
+                         ? IntegerizeByGeometry(geometry, run.weights, options.n, options.swap_passes)
+                         : IntegerizeByRemainder(run.weights, options.n);
+  for (size_t i = 0; i < run.support.size(); ++i) {
+    selection.expanded.insert(selection.expanded.end(), selection.counts[i], run.support[i]);
+  }
+  selection.rounded_residual_norm = std::sqrt(RoundedResidualSq(geometry, selection.counts, options.n));
+  selection.support = std::move(run.support);
+  selection.weights = std::move(run.weights);
+  selection.iterations = run.iterations;
+  selection.stop = run.stop;
+  selection.objective = 0.5 * run.residual_sq;
+  selection.gap = run.gap;
+  selection.residual_norm = std::sqrt(run.residual_sq);
+  return selection;
+}
+
+// A selection from N picks: equal rows merge at their first place.
+Selection FromPicks(const Pool& pool, std::span<const double> target, std::vector<int> picks) {
+  Selection selection;
+  for (const int row : picks) {
+    const auto found = std::find(selection.support.begin(), selection.support.end(), row);
+    if (found == selection.support.end()) {
+      selection.support.push_back(row);
+      selection.counts.push_back(1);
+    } else {
+      ++selection.counts[found - selection.support.begin()];
+    }
+  }
+  std::vector<double> rho(target.begin(), target.end());
+  for (size_t i = 0; i < selection.support.size(); ++i) {
+    selection.weights.push_back(selection.counts[i] / static_cast<double>(picks.size()));
+    const float* x = pool.rows.data() + static_cast<size_t>(selection.support[i]) * pool.d;
+    for (int j = 0; j < pool.d; ++j) rho[j] -= selection.weights[i] * x[j];
+  }
+  const double rho_sq = BestKernels().dot(rho.data(), rho.data(), pool.d);
+  selection.objective = 0.5 * rho_sq;
+  selection.residual_norm = selection.rounded_residual_norm = std::sqrt(rho_sq);
+  selection.expanded = std::move(picks);
+  return selection;
+}
+
+}  // namespace
+
+Method MethodFromName(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Named& entry : kMethods) {
+    if (name == entry.name) return entry.method;
+    names.emplace_back(entry.name);
+  }
+  const std::string nearest = NearestWord(name, names);
+  throw Error(Code::kUsage,
+              fmt::format("unknown method '{}'{}", name, nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+              fmt::format("methods: {}", fmt::join(names, ", ")));
+}
+
+std::string MethodName(Method method) {
+  for (const Named& entry : kMethods) {
+    if (entry.method == method) return entry.name;
+  }
+  throw Error(Code::kInternal, "a method without a name");
+}
+
+std::string SelectOptions::Validate() const {
+  std::vector<std::string> faults;
+  if (n < 1) faults.push_back(fmt::format("n is {}, it must be at least 1", n));
+  if (max_iter < 1) faults.push_back(fmt::format("max_iter is {}, it must be at least 1", max_iter));
+  if (!(tol >= 0) || !std::isfinite(tol)) faults.push_back(fmt::format("tol is {}, it must be 0 or more", tol));
+  if (swap_passes < 0) faults.push_back(fmt::format("swap_passes is {}, it must be 0 or more", swap_passes));
+  if (!(sift_lambda > 0) || !std::isfinite(sift_lambda)) {
+    faults.push_back(fmt::format("sift_lambda is {}, it must be above 0", sift_lambda));
+  }
+  return fmt::format("{}", fmt::join(faults, "; "));
+}
+
+Selection Select(const Pool& pool, const SelectOptions& options, const std::string& query_key) {
+  if (const std::string faults = options.Validate(); !faults.empty()) throw Error(Code::kUsage, faults);
+  CheckShape(pool);
+  if ((options.method == Method::kKnn || options.method == Method::kRandom) && options.n > pool.k) {
+    throw Error(Code::kUsage,
+                fmt::format("{} takes each sequence at most once: n = {} but the pool holds {}",
+                            MethodName(options.method), options.n, pool.k),
+                "lower --n, enlarge the pool, or use hullft or sift, which may repeat sequences");
+  }
+  const std::vector<double> target(pool.target.begin(), pool.target.end());
+  const std::vector<double> tx = Scores(pool, target);
+  switch (options.method) {
+    case Method::kHullft:
+      return SelectHullft(pool, options, target, tx);
+    case Method::kKnn:
+      return FromPicks(pool, target, NearestRows(tx, options.n));
+    case Method::kRandom:
+      return FromPicks(pool, target, RandomRows(pool.k, options.n, options.seed, query_key));
+    case Method::kSift:
+      return FromPicks(pool, target, SiftRows(pool.rows, tx, pool.k, pool.d, options.n, options.sift_lambda));
+  }
+  throw Error(Code::kInternal, "a method without code");
+}
+
+}  // namespace hullft::select

@@ -1,13 +1,12 @@
 // Choosing a multiset of N sequences for one query from a pool: HullFT (Frank-Wolfe and geometric integerization), kNN,
 // random, SIFT (method.md §3, §4, §7; docs/method.md for the formulas and their sources).
 //
-// Pure mathematics over spans of numbers: no MPI, no RocksDB, no Torch. Deterministic: the same input gives the same bits on
-// every machine and thread count (float64, a fixed order of additions, no fused multiply-add).
-// Letters: K pool size, d width, N multiset size, m support size. Thread safety: free functions, reentrant.
+// Pure mathematics over spans of numbers: no MPI, no RocksDB, no Torch. Deterministic: the same input gives the same
+// bits on every machine and thread count (float64, a fixed order of additions, no fused multiply-add). Letters: K pool
+// size, d width, N multiset size, m support size. Thread safety: free functions, reentrant.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,15 +17,19 @@ enum class Method { kHullft, kKnn, kRandom, kSift };
 Method MethodFromName(const std::string& name);  // kUsage for an unknown one, naming the nearest
 std::string MethodName(Method method);
 
+// How HullFT's weights become counts: the paper's geometric integerization, or its ablation.
+enum class Rounding { kGeometry, kRemainder };
+
 struct SelectOptions {
   Method method = Method::kHullft;
-  int n = 20;                // N, size of the multiset
-  int max_iter = 250;        // Frank-Wolfe iterations (the authors' configuration files)
-  double tol = 1e-5;         // stop when ||t - c|| < tol
-  int swap_passes = 2;       // passes of the integerization's local search
-  double sift_lambda = 0.2;  // observation noise of SIFT (HullFT's experiments)
-  uint64_t seed = 42;        // random: mixed with query_key, so each query has its own draw
-  std::string Validate() const;
+  int n = 20;           // N, size of the multiset
+  int max_iter = 250;   // Frank-Wolfe iterations (the authors' configuration files)
+  double tol = 1e-5;    // stop when ||t - c|| < tol
+  int swap_passes = 2;  // passes of the integerization's local search
+  Rounding rounding = Rounding::kGeometry;
+  double sift_lambda = 0.2;      // observation noise of SIFT (HullFT's experiments)
+  uint64_t seed = 42;            // random: mixed with query_key, so each query has its own draw
+  std::string Validate() const;  // all faults in one sentence; "" when there is none
 };
 
 // The pool of one query: rows float32 [k][d], row-major, ordered by (score descending, global id ascending).
@@ -38,20 +41,22 @@ struct Pool {
 };
 
 struct Selection {
-  std::vector<int> support;     // pool rows by falling weight (lower row first on ties), at most N
-  std::vector<double> weights;  // aligned with support, as the method gave them (not renormalised)
-  std::vector<int> counts;      // aligned with support, sum N; 0 where rounding gave none
-  std::vector<int> expanded;    // N pool rows, the order of finetuning
-  int iterations = 0;           // Frank-Wolfe updates done; 0 for other methods
-  std::string stop;             // "support" | "tol" | "max_iter" | "denom"; "" for other methods
-  double objective = 0;         // f(w) = 1/2 ||t - X^T w||^2 with the weights as the method ended (before the cut to N)
-  double gap = 0;               // duality gap max_i <x_i - c, rho> at the end; 0 for other methods
-  double residual_norm = 0;     // ||t - X^T w||
+  std::vector<int> support;  // pool rows by falling weight (lower row first on ties), at most N
+                             // (other methods: the distinct picks in order of their first pick)
+  std::vector<double>
+      weights;  // aligned with support, as the method gave them (not renormalised); other methods: counts / N
+  std::vector<int> counts;    // aligned with support, sum N; 0 where rounding gave none
+  std::vector<int> expanded;  // N pool rows, the order of finetuning
+  int iterations = 0;         // Frank-Wolfe updates done; 0 for other methods
+  std::string stop;           // "support" | "tol" | "max_iter" | "denom"; "" for other methods
+  double objective = 0;       // f(w) = 1/2 ||t - X^T w||^2 with the weights as the method ended (before the cut to N)
+  double gap = 0;             // duality gap max_i <x_i - c, rho> at the end; 0 for other methods
+  double residual_norm = 0;   // ||t - X^T w||
   double rounded_residual_norm = 0;  // ||t - (1/N) sum counts x||, what rounding left
 };
 
-// Throws kData for a target or rows that are not finite or of the wrong size, kUsage for n > k with kKnn or kRandom (they
-// take each row at most once). query_key enters the random method only.
+// Throws kUsage for options that do not validate, kData for a target or rows that are not finite or of the wrong size,
+// kUsage for n > k with kKnn or kRandom (they take each row at most once). query_key enters the random method only.
 Selection Select(const Pool& pool, const SelectOptions& options, const std::string& query_key = "");
 
 }  // namespace hullft::select

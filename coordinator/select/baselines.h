@@ -1,0 +1,28 @@
+// What HullFT is compared with: the N nearest, N at random, and SIFT (docs/method.md). Rows of a pool in, picked rows
+// out. Letters: K pool size, d width, N multiset size. Deterministic on every machine. Thread safety: free functions,
+// reentrant.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace hullft::select {
+
+// The n rows with the largest <t, x> (tx, K of them), best first, lower row first on ties. n <= K.
+std::vector<int> NearestRows(std::span<const double> tx, int n);
+
+// n different rows of k, uniform over all ordered choices: the first n places of a Fisher-Yates shuffle driven by
+// splitmix64 started at a hash of (seed, key), with Lemire's unbiased bounded draw. The same rows on every platform,
+// for ever.
+std::vector<int> RandomRows(int k, int n, uint64_t seed, const std::string& key);
+
+// SIFT (Huebotter et al., arXiv 2410.08020): greedy with replacement. Each pick minimises the target's posterior
+// variance k_tt - k_tj^2 / (k_jj + lambda) of the linear kernel, then the covariance is conditioned on it. First row on
+// ties. gains, when given, receives for each pick the variance that it removed. Costs K d per new point and O(K picks)
+// per pick.
+std::vector<int> SiftRows(std::span<const float> rows, std::span<const double> tx, int k, int d, int n, double lambda,
+                          std::vector<double>* gains = nullptr);
+
+}  // namespace hullft::select
