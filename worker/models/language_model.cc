@@ -1,1 +1,34 @@
 #include "worker/models/language_model.h"
+
+#include "common/error.h"
+#include "worker/models/config.h"
+#include "worker/models/gpt2.h"
+#include "worker/models/llama.h"
+
+namespace hullft::worker {
+
+void LanguageModel::UseFlat(const at::Tensor& flat) {
+  HULLFT_CHECK(flat.scalar_type() == at::kFloat && flat.is_contiguous() && flat.numel() == flat_.numel() &&
+               flat.device() == flat_.device());
+  flat_ = flat;
+  for (Parameter& parameter : parameters_) {
+    parameter.value.set_data(flat.narrow(0, parameter.offset, parameter.count).view(parameter.value.sizes()));
+  }
+}
+
+void LanguageModel::CheckIds(const at::Tensor& ids) const {
+  HULLFT_CHECK(ids.dim() == 1 && ids.scalar_type() == at::kLong);
+  if (ids.size(0) < 1 || ids.size(0) > max_positions_) {
+    throw DataError("a sequence of {} tokens does not fit the model's window of 1 to {}", ids.size(0), max_positions_);
+  }
+}
+
+std::unique_ptr<LanguageModel> LoadLanguageModel(const std::filesystem::path& folder, at::Device device) {
+  ConfigReader config(folder / "config.json");
+  const std::string type = config.Text("model_type");
+  if (type == "llama") return LoadLlama(config, folder, device);
+  if (type == "gpt2") return LoadGpt2(config, folder, device);
+  throw config.Unsupported("model_type", "language models of this kind are not implemented (llama and gpt2 are)");
+}
+
+}  // namespace hullft::worker

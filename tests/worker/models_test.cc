@@ -1,0 +1,190 @@
+// Language models against the reference implementation: logits, loss and every gradient of all golden models, from both
+// generations of config.json; and what happens to configurations and weights that do not fit.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "common/error.h"
+#include "common/files.h"
+#include "worker/checkpoint/safetensors.h"
+#include "worker/models/language_model.h"
+
+namespace hullft::worker {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+
+const fs::path kModels = fs::path(HULLFT_GOLDENS) / "models";
+
+at::Tensor Golden(const SafetensorsFile& file, const std::string& name) {
+  const TensorView& view = file.tensors().at(name);
+  const at::ScalarType type = view.dtype == "I64" ? at::kLong : at::kFloat;
+  at::Tensor tensor = at::empty(view.shape, type);
+  std::memcpy(tensor.data_ptr(), view.bytes.data(), view.bytes.size());
+  return tensor;
+}
+
+std::vector<std::string> GoldenModels() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(kModels)) names.push_back(entry.path().filename().string());
+  std::ranges::sort(names);
+  return names;
+}
+
+// A scratch copy of a golden model whose config.json a test may spoil.
+class Scratch {
+ public:
+  explicit Scratch(const std::string& model, const char* config = "config.json") {
+    std::string name = (fs::temp_directory_path() / "hullft_models_XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+    fs::copy_file(kModels / model / "model.safetensors", folder_ / "model.safetensors");
+    fs::copy_file(kModels / model / config, folder_ / "config.json");
+  }
+  ~Scratch() { fs::remove_all(folder_); }
+  void Set(const std::string& field, const json& value) {
+    json config = json::parse(ReadFile(folder_ / "config.json"));
+    config[field] = value;
+    std::ofstream(folder_ / "config.json") << config.dump();
+  }
+  const fs::path& folder() const { return folder_; }
+
+ private:
+  fs::path folder_;
+};
+
+std::string LoadFailure(const fs::path& folder) {
+  try {
+    LoadLanguageModel(folder);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::kData);
+    return error.message();
+  }
+  ADD_FAILURE() << "no error";
+  return "";
+}
+
+class GoldenModel : public testing::TestWithParam<std::string> {};
+
+// The reference ran two rows, the second padded on the right; here each row is a sequence of its own length.
+TEST_P(GoldenModel, LogitsLossAndGradients) {
+  const fs::path folder = kModels / GetParam();
+  const SafetensorsFile golden(folder / "golden.safetensors");
+  const json numbers = json::parse(ReadFile(folder / "golden.json"));
+  const at::Tensor ids = Golden(golden, "input_ids"), mask = Golden(golden, "attention_mask");
+  const at::Tensor logits = Golden(golden, "logits");
+  const std::unique_ptr<LanguageModel> model = LoadLanguageModel(folder);
+  at::Tensor loss = at::zeros({});
+  int64_t predicted = 0;
+  for (int64_t row = 0; row < ids.size(0); ++row) {
+    const int64_t length = mask[row].sum().item<int64_t>();
+    const at::Tensor tokens = ids[row].narrow(0, 0, length);
+    const at::Tensor ours = model->Logits(tokens);
+    EXPECT_LT((ours - logits[row].narrow(0, 0, length)).abs().max().item<float>(), 1e-5) << "row " << row;
+    const at::Tensor sum =
+        at::cross_entropy_loss(ours.narrow(0, 0, length - 1), tokens.narrow(0, 1, length - 1), {}, at::Reduction::Sum);
+    EXPECT_NEAR(-sum.item<double>(), numbers["logprob_sums"][static_cast<size_t>(row)].get<double>(), 1e-3);
+    loss = loss + sum;
+    predicted += length - 1;
+  }
+  loss = loss / static_cast<double>(predicted);
+  EXPECT_NEAR(loss.item<double>(), numbers["loss"].get<double>(), 1e-5);
+  loss.backward();
+  for (const Parameter& parameter : model->parameters()) {
+    const at::Tensor expected = Golden(golden, "grad." + parameter.name);
+    const double difference = (parameter.value.grad() - expected).norm().item<double>();
+    EXPECT_LT(difference, 1e-4 * expected.norm().item<double>()) << parameter.name;
+  }
+  EXPECT_EQ(model->parameters().size(), numbers["grad_norms"].size());
+}
+
+TEST_P(GoldenModel, OlderConfigurationNamesGiveTheSameBits) {
+  const Scratch older(GetParam(), "config_v4.json");
+  const at::Tensor ids = at::arange(3, 43, at::kLong);
+  const c10::NoGradGuard no_grad;
+  EXPECT_TRUE(
+      LoadLanguageModel(older.folder())->Logits(ids).equal(LoadLanguageModel(kModels / GetParam())->Logits(ids)));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GoldenModel, testing::ValuesIn(GoldenModels()),
+                         [](const auto& info) { return info.param; });
+
+TEST(LanguageModel, ParametersAreViewsIntoOneFlatTensor) {
+  const std::unique_ptr<LanguageModel> model = LoadLanguageModel(kModels / "gpt2");
+  const at::Tensor ids = at::arange(20, at::kLong), before = model->Logits(ids).detach();
+  int64_t end = 0;
+  for (const Parameter& parameter : model->parameters()) {
+    EXPECT_EQ(parameter.offset % 16, 0);
+    EXPECT_GE(parameter.offset, end);
+    EXPECT_EQ(parameter.value.data_ptr<float>(), model->flat().data_ptr<float>() + parameter.offset);
+    EXPECT_TRUE(parameter.value.requires_grad() && parameter.value.is_leaf() && parameter.value.is_contiguous());
+    end = parameter.offset + parameter.count;
+  }
+  const at::Tensor base = model->flat(), copy = base.clone();
+  model->UseFlat(copy);
+  EXPECT_TRUE(model->Logits(ids).equal(before));
+  copy.mul_(1.5);  // the next forward must see it
+  EXPECT_FALSE(model->Logits(ids).equal(before));
+  model->UseFlat(base);
+  EXPECT_TRUE(model->Logits(ids).equal(before));
+}
+
+TEST(LanguageModel, SequenceMustFitTheWindow) {
+  const std::unique_ptr<LanguageModel> model = LoadLanguageModel(kModels / "llama_mha");
+  EXPECT_EQ(model->max_positions(), 64);
+  EXPECT_NO_THROW(model->Logits(at::zeros({64}, at::kLong)));
+  EXPECT_THROW(model->Logits(at::zeros({65}, at::kLong)), Error);
+  EXPECT_THROW(model->Logits(at::zeros({0}, at::kLong)), Error);
+}
+
+TEST(LanguageModel, UnimplementedConfigurationIsNamed) {
+  const std::vector<std::tuple<std::string, std::string, json>> cases = {
+      {"llama_mha", "hidden_act", "relu6"},
+      {"llama_mha", "model_type", "mamba"},
+      {"llama_mha", "sliding_window", 8},
+      {"llama_mha", "rope_parameters", json::object({{"rope_type", "longrope"}})},
+      {"llama_mha", "rope_parameters", json::object({{"rope_type", "default"}, {"mrope_section", {1, 2}}})},
+      {"llama_mha", "num_key_value_heads", 3},
+      {"llama_mha", "hidden_size", "wide"},
+      {"llama_mha", "num_hidden_layers", 0},
+      {"llama_mha", "vocab_size", nullptr},
+      {"llama_mha", "quantization_config", json::object({{"bits", 4}})},
+      {"gpt2", "add_cross_attention", true},
+      {"gpt2", "activation_function", "quick_gelu"},
+      {"gpt2", "n_head", 5}};
+  for (const auto& [model, field, value] : cases) {
+    Scratch scratch(model);
+    scratch.Set(field, value);
+    EXPECT_THAT(LoadFailure(scratch.folder()), testing::AllOf(HasSubstr("config.json"), HasSubstr(field)));
+  }
+}
+
+TEST(LanguageModel, AllMissingUnusedAndWrongTensorsAreListed) {
+  Scratch more("llama_mha"), fewer("llama_biases"), wider("gpt2"), untied("gpt2");
+  more.Set("num_hidden_layers", 3);
+  EXPECT_THAT(LoadFailure(more.folder()),
+              testing::AllOf(HasSubstr("missing"), HasSubstr("model.layers.2.mlp.up_proj.weight"),
+                             HasSubstr("model.layers.2.input_layernorm.weight")));
+  fewer.Set("mlp_bias", false);
+  EXPECT_THAT(LoadFailure(fewer.folder()),
+              testing::AllOf(HasSubstr("unused"), HasSubstr("model.layers.0.mlp.up_proj.bias"),
+                             HasSubstr("model.layers.1.mlp.down_proj.bias")));
+  wider.Set("n_inner", 256);
+  EXPECT_THAT(LoadFailure(wider.folder()),
+              testing::AllOf(HasSubstr("transformer.h.1.mlp.c_fc.weight"), HasSubstr("[32, 256]")));
+  untied.Set("tie_word_embeddings", false);
+  EXPECT_THAT(LoadFailure(untied.folder()), HasSubstr("missing tensors: lm_head.weight"));
+  Scratch tied("gpt2_untied");
+  tied.Set("tie_word_embeddings", true);
+  EXPECT_THAT(LoadFailure(tied.folder()), HasSubstr("lm_head.weight differs from transformer.wte.weight"));
+}
+
+}  // namespace
+}  // namespace hullft::worker

@@ -1,0 +1,88 @@
+#include "worker/checkpoint/checkpoint.h"
+
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "common/error.h"
+#include "common/hash.h"
+
+namespace hullft::worker {
+namespace {
+
+using nlohmann::json;
+
+// The index's weight_map: tensor -> file name within the folder.
+std::map<std::string, std::string> ReadWeightMap(const std::string& path) {
+  json index;
+  try {
+    index = json::parse(ReadFile(path));
+  } catch (const json::exception& error) {
+    throw DataError("{}: not JSON: {}", path, error.what());
+  }
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
+    throw DataError("{}: field weight_map is missing or not an object", path);
+  }
+  std::map<std::string, std::string> map;
+  for (const auto& [tensor, file] : index["weight_map"].items()) {
+    if (!file.is_string()) throw DataError("{}: field weight_map.{} is not a string", path, tensor);
+    const std::string name = file.get<std::string>();
+    if (name.empty() || name.find('/') != std::string::npos || name.starts_with('.')) {
+      throw DataError("{}: field weight_map.{}: '{}' is not the name of a file in this folder", path, tensor, name);
+    }
+    map.emplace(tensor, name);
+  }
+  return map;
+}
+
+}  // namespace
+
+Checkpoint::Checkpoint(const std::filesystem::path& folder) {
+  const std::filesystem::path single = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
+  if (std::filesystem::exists(single)) {
+    path_ = single.string();
+    files_.push_back(std::make_unique<SafetensorsFile>(single));
+    tensors_ = files_.back()->tensors();
+  } else if (std::filesystem::exists(index)) {
+    path_ = index.string();
+    ReadIndex(folder);
+  } else {
+    throw Error(Code::kData,
+                fmt::format("{}: neither model.safetensors nor model.safetensors.index.json is there", folder.string()),
+                "point the option at a Hugging Face folder; weights in other formats must be converted to safetensors");
+  }
+}
+
+void Checkpoint::ReadIndex(const std::filesystem::path& folder) {
+  const std::map<std::string, std::string> map = ReadWeightMap(path_);
+  std::set<std::string> names;
+  for (const auto& [tensor, file] : map) names.insert(file);
+  std::vector<std::string> faults;
+  for (const std::string& name : names) {
+    if (!std::filesystem::exists(folder / name)) {
+      throw Error(Code::kData, fmt::format("{}: its shard {} is missing", path_, name), "fetch the model again");
+    }
+    files_.push_back(std::make_unique<SafetensorsFile>(folder / name));
+    for (const auto& [tensor, view] : files_.back()->tensors()) {
+      const auto entry = map.find(tensor);
+      if (entry == map.end() || entry->second != name) {
+        faults.push_back(fmt::format("{} is in {} but not so in weight_map", tensor, name));
+      } else {
+        tensors_.emplace(tensor, view);
+      }
+    }
+  }
+  for (const auto& [tensor, file] : map) {
+    if (!tensors_.contains(tensor)) faults.push_back(fmt::format("{} is not in {}", tensor, file));
+  }
+  if (!faults.empty()) throw DataError("{}: the index and its shards disagree: {}", path_, fmt::join(faults, "; "));
+}
+
+std::string Checkpoint::Digest() const {
+  Hasher hasher;
+  for (const auto& file : files_) hasher.Update(HashFileHex(file->path()));
+  return hasher.Hex();
+}
+
+}  // namespace hullft::worker

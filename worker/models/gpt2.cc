@@ -1,0 +1,133 @@
+// Letters: T tokens, D width, H heads, E = D / H width of a head, F feed-forward width.
+#include "worker/models/gpt2.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "worker/models/activation.h"
+#include "worker/models/weights.h"
+
+namespace hullft::worker {
+namespace {
+
+struct Affine {
+  int weight, bias;
+};
+
+struct Layer {
+  Affine attention_norm, qkv, out, mlp_norm, up, down;
+};
+
+class Gpt2 final : public LanguageModel {
+ public:
+  Gpt2(ConfigReader& config, const std::filesystem::path& folder, at::Device device);
+  at::Tensor Hidden(const at::Tensor& ids, double dropout) override;
+  at::Tensor HeadWeight() override { return P(head_); }
+
+ private:
+  void PlanWeights(WeightPlan& plan, int64_t layers, bool tied);
+  at::Tensor Attention(const Layer& layer, const at::Tensor& x, double scale, double dropout) const;
+  at::Tensor Norm(const at::Tensor& x, const Affine& a) const {
+    return at::layer_norm(x, {width_}, P(a.weight), P(a.bias), norm_epsilon_);
+  }
+  at::Tensor Project(const at::Tensor& x, const Affine& a) const { return at::addmm(P(a.bias), x, P(a.weight)); }
+
+  int64_t width_, heads_, mlp_width_;
+  double norm_epsilon_;
+  Activation activation_;
+  bool scale_by_width_, scale_by_layer_;
+  int tokens_ = -1, positions_ = -1, head_ = -1;
+  Affine norm_{-1, -1};
+  std::vector<Layer> layers_;
+};
+
+// Older files say n_ctx beside n_positions; some writers use the general names.
+Gpt2::Gpt2(ConfigReader& config, const std::filesystem::path& folder, at::Device device)
+    : width_(config.Size("n_embd")),
+      heads_(config.Size("n_head")),
+      mlp_width_(config.Size("n_inner", 4 * width_)),
+      norm_epsilon_(config.Number("layer_norm_epsilon", 1e-5)),
+      activation_(ReadActivation(config, "activation_function", "gelu_new")),
+      scale_by_width_(config.Flag("scale_attn_weights", true)),
+      scale_by_layer_(config.Flag("scale_attn_by_inverse_layer_idx", false)) {
+  vocab_size_ = config.Size("vocab_size");
+  max_positions_ = config.Size("n_positions");
+  bos_token_id_ = config.TokenId("bos_token_id");
+  eos_token_id_ = config.TokenId("eos_token_id");
+  if (width_ % heads_ != 0) throw config.Unsupported("n_head", "it must divide n_embd");
+  if (config.Flag("add_cross_attention", false)) throw config.Unsupported("add_cross_attention", "not implemented");
+  const int64_t layers = config.Size("n_layer");
+  const bool tied = config.Flag("tie_word_embeddings", true);
+  // Dropout is an argument; upcasting changes nothing in float32; summary_* belong to another head.
+  config.RejectUnknown({"attn_pdrop", "embd_pdrop", "resid_pdrop", "reorder_and_upcast_attn", "n_ctx",
+                        "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type",
+                        "summary_use_proj"});
+  WeightPlan plan("transformer.", {R"(h\.\d+\.attn\.(bias|masked_bias))"});
+  PlanWeights(plan, layers, tied);
+  WeightPlan::Result loaded = plan.Load(Checkpoint(folder), device, true);
+  flat_ = loaded.flat;
+  parameters_ = std::move(loaded.parameters);
+}
+
+void Gpt2::PlanWeights(WeightPlan& plan, int64_t layers, bool tied) {
+  const auto norm = [&](const std::string& name) {
+    const int weight = plan.Add(name + ".weight", {width_});
+    return Affine{weight, plan.Add(name + ".bias", {width_})};
+  };
+  const auto project = [&](const std::string& name, int64_t in, int64_t out) {
+    const int weight = plan.Add(name + ".weight", {in, out});
+    return Affine{weight, plan.Add(name + ".bias", {out})};
+  };
+  tokens_ = plan.Add("transformer.wte.weight", {vocab_size_, width_});
+  positions_ = plan.Add("transformer.wpe.weight", {max_positions_, width_});
+  for (int64_t i = 0; i < layers; ++i) {
+    const std::string prefix = "transformer.h." + std::to_string(i) + ".";
+    Layer layer;
+    layer.attention_norm = norm(prefix + "ln_1");
+    layer.qkv = project(prefix + "attn.c_attn", width_, 3 * width_);
+    layer.out = project(prefix + "attn.c_proj", width_, width_);
+    layer.mlp_norm = norm(prefix + "ln_2");
+    layer.up = project(prefix + "mlp.c_fc", width_, mlp_width_);
+    layer.down = project(prefix + "mlp.c_proj", mlp_width_, width_);
+    layers_.push_back(layer);
+  }
+  norm_ = norm("transformer.ln_f");
+  head_ = tied ? tokens_ : plan.Add("lm_head.weight", {vocab_size_, width_});
+  if (tied) plan.AddAlias("lm_head.weight", tokens_);
+}
+
+// x: [T, D] -> [T, D]
+at::Tensor Gpt2::Attention(const Layer& layer, const at::Tensor& x, double scale, double dropout) const {
+  const int64_t length = x.size(0);
+  // [T, 3D] -> [1, 3H, T, E]: the heads of query, key and value, in this order
+  const at::Tensor qkv = Project(x, layer.qkv).view({1, length, 3 * heads_, width_ / heads_}).transpose(1, 2);
+  const auto third = [&](int64_t i) { return qkv.narrow(1, i * heads_, heads_); };
+  const at::Tensor mixed =
+      at::scaled_dot_product_attention(third(0), third(1), third(2), {}, dropout, /*is_causal=*/true, scale);
+  return Project(mixed.squeeze(0).transpose(0, 1).reshape({length, width_}), layer.out);
+}
+
+at::Tensor Gpt2::Hidden(const at::Tensor& ids, double dropout) {
+  CheckIds(ids);
+  const auto drop = [dropout](const at::Tensor& y) { return dropout > 0 ? at::dropout(y, dropout, true) : y; };
+  at::Tensor x = drop(at::embedding(P(tokens_), ids) + P(positions_).narrow(0, 0, ids.size(0)));
+  const double by_width = scale_by_width_ ? 1 / std::sqrt(static_cast<double>(width_ / heads_)) : 1.0;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    const double scale = scale_by_layer_ ? by_width / static_cast<double>(i + 1) : by_width;
+    x = x + drop(Attention(layer, Norm(x, layer.attention_norm), scale, dropout));
+    const at::Tensor up = Activate(activation_, Project(Norm(x, layer.mlp_norm), layer.up));
+    x = x + drop(Project(up, layer.down));
+  }
+  return Norm(x, norm_);
+}
+
+}  // namespace
+
+std::unique_ptr<LanguageModel> LoadGpt2(ConfigReader& config, const std::filesystem::path& folder, at::Device device) {
+  return std::make_unique<Gpt2>(config, folder, device);
+}
+
+}  // namespace hullft::worker

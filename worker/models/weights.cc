@@ -1,0 +1,110 @@
+#include "worker/models/weights.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstring>
+#include <regex>
+#include <set>
+
+#include "common/error.h"
+#include "common/parallel.h"
+
+namespace hullft::worker {
+
+int WeightPlan::Add(std::string name, std::vector<int64_t> shape) {
+  const int64_t count = ElementCount(shape);
+  wants_.push_back({std::move(name), std::move(shape), elements_});
+  elements_ += (count + kAlignment - 1) / kAlignment * kAlignment;
+  return static_cast<int>(wants_.size()) - 1;
+}
+
+void WeightPlan::AddAlias(std::string name, int index) {
+  aliases_.emplace_back(std::move(name), index);
+}
+
+std::string WeightPlan::StripPrefix(const std::string& name) const {
+  return name.starts_with(prefix_) ? name.substr(prefix_.size()) : name;
+}
+
+// The checkpoint's own spelling of a name, or null.
+const std::string* WeightPlan::FindName(const Checkpoint& checkpoint, const std::string& name,
+                                        std::string* buffer) const {
+  for (const std::string& candidate : {name, StripPrefix(name), prefix_ + name}) {
+    if (!checkpoint.tensors().contains(candidate)) continue;
+    *buffer = candidate;
+    return buffer;
+  }
+  return nullptr;
+}
+
+std::vector<const TensorView*> WeightPlan::Match(const Checkpoint& checkpoint) const {
+  std::vector<const TensorView*> found;
+  std::vector<std::string> missing, unused, wrong;
+  std::set<std::string> used;
+  std::string name;
+  for (const Want& want : wants_) {
+    if (FindName(checkpoint, want.name, &name) == nullptr) {
+      missing.push_back(want.name);
+      found.push_back(nullptr);
+      continue;
+    }
+    used.insert(name);
+    found.push_back(&checkpoint.tensors().at(name));
+    if (found.back()->shape != want.shape) {
+      wrong.push_back(fmt::format("{} has shape {}, config.json makes it {}", name, ShapeText(found.back()->shape),
+                                  ShapeText(want.shape)));
+    }
+  }
+  for (const auto& [alias, index] : aliases_) {
+    const TensorView* original = found[static_cast<size_t>(index)];
+    if (original == nullptr || FindName(checkpoint, alias, &name) == nullptr) continue;
+    used.insert(name);
+    const TensorView& copy = checkpoint.tensors().at(name);
+    if (copy.dtype != original->dtype || !std::ranges::equal(copy.bytes, original->bytes)) {
+      wrong.push_back(fmt::format("{} differs from {}, though config.json ties them", name,
+                                  wants_[static_cast<size_t>(index)].name));
+    }
+  }
+  std::vector<std::regex> harmless(harmless_.begin(), harmless_.end());
+  for (const auto& [tensor, view] : checkpoint.tensors()) {
+    const std::string base = StripPrefix(tensor);
+    if (used.contains(tensor)) continue;
+    if (std::ranges::any_of(harmless, [&](const std::regex& re) { return std::regex_match(base, re); })) continue;
+    unused.push_back(tensor);
+  }
+  std::vector<std::string> faults;
+  if (!missing.empty()) faults.push_back(fmt::format("missing tensors: {}", fmt::join(missing, ", ")));
+  if (!unused.empty()) faults.push_back(fmt::format("unused tensors: {}", fmt::join(unused, ", ")));
+  if (!wrong.empty()) faults.push_back(fmt::format("wrong tensors: {}", fmt::join(wrong, ", ")));
+  if (!faults.empty()) {
+    throw Error(Code::kData, fmt::format("{}: {}", checkpoint.path(), fmt::join(faults, "; ")),
+                "the weights and config.json of the folder do not belong together");
+  }
+  return found;
+}
+
+WeightPlan::Result WeightPlan::Load(const Checkpoint& checkpoint, at::Device device, bool requires_grad) const {
+  const std::vector<const TensorView*> found = Match(checkpoint);
+  at::Tensor flat = at::empty({elements_}, at::kFloat);
+  float* const data = flat.mutable_data_ptr<float>();
+  ParallelFor(static_cast<int64_t>(wants_.size()), UsableCores(), [&](int64_t i) {
+    const Want& want = wants_[static_cast<size_t>(i)];
+    const int64_t count = ElementCount(want.shape);
+    const int64_t end =
+        i + 1 < static_cast<int64_t>(wants_.size()) ? wants_[static_cast<size_t>(i) + 1].offset : elements_;
+    CopyAsFloat32(want.name, *found[static_cast<size_t>(i)], {data + want.offset, static_cast<size_t>(count)});
+    std::fill(data + want.offset + count, data + end, 0.0f);
+  });
+  flat = flat.to(device);
+  Result result{flat, {}};
+  for (const Want& want : wants_) {
+    const int64_t count = ElementCount(want.shape);
+    at::Tensor value = flat.narrow(0, want.offset, count).view(want.shape).detach();
+    value.set_requires_grad(requires_grad);
+    result.parameters.push_back({want.name, value, want.offset, count});
+  }
+  return result;
+}
+
+}  // namespace hullft::worker

@@ -1,0 +1,53 @@
+// From a checkpoint to float32 parameters: names and shapes are asked for, everything is checked, then filled in.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <string>
+#include <vector>
+
+#include "worker/checkpoint/checkpoint.h"
+#include "worker/models/language_model.h"
+
+namespace hullft::worker {
+
+// What an architecture needs, in the order in which it is laid out.
+class WeightPlan {
+ public:
+  // prefix: what some checkpoints put before (and others leave off) the names of the base model, e.g. "transformer.".
+  // harmless: regular expressions of names, without prefix, of tensors that may be left unused (masks, other heads).
+  WeightPlan(std::string prefix, std::vector<std::string> harmless)
+      : prefix_(std::move(prefix)), harmless_(std::move(harmless)) {}
+
+  // Returns the parameter's index. name: as reported, e.g. "model.norm.weight"; found with or without the prefix.
+  int Add(std::string name, std::vector<int64_t> shape);
+  // A tensor that must equal parameter `index` bit for bit if the checkpoint holds it (a tied head that was saved too).
+  void AddAlias(std::string name, int index);
+
+  struct Result {
+    at::Tensor flat;  // float32 [n]: every parameter, each beginning at a multiple of kAlignment elements, gaps 0
+    std::vector<Parameter> parameters;
+  };
+  // Throws kData listing all missing, unused and wrongly shaped tensors. Reads on all usable cores.
+  Result Load(const Checkpoint& checkpoint, at::Device device, bool requires_grad) const;
+
+  static constexpr int64_t kAlignment = 16;  // elements: 64 bytes, so that vector kernels see the same alignment always
+
+ private:
+  struct Want {
+    std::string name;
+    std::vector<int64_t> shape;
+    int64_t offset;  // elements
+  };
+  const std::string* FindName(const Checkpoint& checkpoint, const std::string& name, std::string* buffer) const;
+  std::string StripPrefix(const std::string& name) const;
+  std::vector<const TensorView*> Match(const Checkpoint& checkpoint) const;
+
+  std::string prefix_;
+  std::vector<std::string> harmless_;
+  std::vector<Want> wants_;
+  std::vector<std::pair<std::string, int>> aliases_;
+  int64_t elements_ = 0;
+};
+
+}  // namespace hullft::worker
