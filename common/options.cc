@@ -252,7 +252,7 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
       description.add_options()(entry->option.name_.c_str(), po::value<std::string>(), "");
     }
   }
-  description.add_options()("help,h", "")("print-config", "")("completion", "")("config", po::value<std::string>(), "");
+  description.add_options()("help,h", "")("print-config", "")("completion", "")("markdown", "")("config", po::value<std::string>(), "");
   namespace style = po::command_line_style;
   std::vector<std::string> faults;
   po::parsed_options parsed(&description);
@@ -279,6 +279,10 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
   for (const auto& word : parsed.options) {
     if (word.string_key == "help") {
       std::fputs(Help().c_str(), stdout);
+      return true;
+    }
+    if (word.string_key == "markdown") {
+      std::fputs(Markdown().c_str(), stdout);
       return true;
     }
     if (word.string_key == "completion") {

@@ -5,7 +5,7 @@
 //   OptionTable table("hullft tune", "Finetunes ...");
 //   table.Add("lr", &s.learning_rate, "learning rate of Adam").Range(0, 1);
 //   table.Add("model", &s.model_dir, "Hugging Face folder").Required();
-//   if (table.Parse(args)) return 0;     // true: --help, --print-config or --completion was served
+//   if (table.Parse(args)) return 0;     // true: --help, --print-config, --completion or --markdown was served
 //
 // Order of precedence: defaults (the field's value when Add was called), then --config FILE (lines of `key = value`,
 // '#' comments), then flags. An unknown flag is a kUsage error that names the nearest right one. Not thread-safe.
@@ -70,7 +70,7 @@ class OptionTable {
   // A word without dashes, in order: `hullft index search "text"`.
   Option& AddPositional(std::string name, std::string* target, std::string help);
 
-  // Fills the targets. Returns true when the call only asked for --help, --print-config or --completion (served on
+  // Fills the targets. Returns true when the call only asked for --help, --print-config, --completion or --markdown (served on
   // standard output). Throws kUsage for anything wrong, with all faults in one message.
   bool Parse(const std::vector<std::string>& args);
 
