@@ -11,6 +11,7 @@ using Arguments = std::vector<std::string>;  // the words after the subcommand
 // Each returns the exit status; failures are thrown as hullft::Error.
 int EmbedCommand(const Arguments& args);
 int IndexCommand(const Arguments& args);  // index build | info | verify | search
+int PlanCommand(const Arguments& args);
 int RunCommand(const Arguments& args);
 int SelectCommand(const Arguments& args);
 int SubmitCommand(const Arguments& args);

@@ -1,0 +1,16 @@
+// Adam with reused gradients on a GPU: the arithmetic of worker/finetune/adam.h, one thread an element.
+//
+// One kernel does a run of r steps: read p, g, m, v once, r updates in registers, write once. Asynchronous on `stream`.
+// Errors of the launch are kInternal. Thread safety: as the stream.
+#pragma once
+
+#include <cstdint>
+
+#include "worker/finetune/adam.h"
+
+namespace hullft::worker {
+
+// All arrays of the segment are device memory of the current device. stream: a cudaStream_t, or nullptr for the default.
+void AdamRunCuda(const AdamSettings& settings, int64_t steps_done, int steps, const AdamSegment& segment, void* stream);
+
+}  // namespace hullft::worker
