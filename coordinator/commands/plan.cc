@@ -1,5 +1,7 @@
 // hullft plan: what a planned cluster needs, before asking for its nodes: memory, disk, network and time per query, from
 // rates measured with `hullft bench` (the defaults are docs/performance.md's) and the counts that the design gives.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
