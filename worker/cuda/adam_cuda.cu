@@ -1,6 +1,5 @@
 #include <cmath>
 
-#include "common/error.h"
 #include "worker/cuda/adam_cuda.h"
 
 namespace hullft::worker {
@@ -42,13 +41,9 @@ __global__ void AdamKernel(const float* __restrict__ source, float* weights, flo
   }
 }
 
-void CheckCuda(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) throw Error(Code::kInternal, fmt::format("{}: {}", what, cudaGetErrorString(status)));
-}
-
 }  // namespace
 
-void AdamRunCuda(const AdamSettings& settings, int64_t steps_done, int steps, const AdamSegment& segment, void* stream) {
+const char* AdamRunCuda(const AdamSettings& settings, int64_t steps_done, int steps, const AdamSegment& segment, void* stream) {
   const float* source = segment.source;
   while (steps > 0 && segment.size > 0) {
     Constants c;
@@ -68,11 +63,13 @@ void AdamRunCuda(const AdamSettings& settings, int64_t steps_done, int steps, co
     const int64_t blocks = (segment.size + kThreads - 1) / kThreads;
     AdamKernel<<<static_cast<unsigned>(blocks < 65536 ? blocks : 65536), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
         source, segment.weights, segment.m, segment.v, segment.gradient, segment.size, c, s);
-    CheckCuda(cudaGetLastError(), "Adam kernel launch");
+    const cudaError_t status = cudaGetLastError();
+    if (status != cudaSuccess) return cudaGetErrorString(status);
     source = segment.weights;
     steps_done += c.steps;
     steps -= c.steps;
   }
+  return nullptr;
 }
 
 }  // namespace hullft::worker
