@@ -1,7 +1,7 @@
 // Hugging Face tokenizers: reads an ordinary tokenizer.json and gives exactly the ids of the reference implementation.
 //
-// A component or field of the file that is not implemented is a kData error that names it, never ignored. Truncation and
-// padding in the file are not applied (the caller cuts). Thread safety: a loaded Tokenizer is immutable; Encode and
+// A component or field of the file that is not implemented is a kData error that names it, never ignored. Truncation
+// and padding in the file are not applied (the caller cuts). Thread safety: a loaded Tokenizer is immutable; Encode and
 // Decode may be called from any number of threads.
 #pragma once
 

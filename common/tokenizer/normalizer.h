@@ -1,0 +1,24 @@
+// The "normalizer" of a tokenizer.json: text to text, before it is cut. Internal to common/tokenizer.
+//
+// Implemented: BertNormalizer, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, ByteLevel,
+// Sequence. Thread safety: immutable.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "common/tokenizer/json_fields.h"
+
+namespace hullft::tokenizer {
+
+class Normalizer {
+ public:
+  virtual ~Normalizer() = default;
+  // text: valid UTF-8, and so is the result.
+  virtual std::string Apply(std::string text) const = 0;
+};
+
+// json: the component, not null. kData error for what is not implemented.
+std::unique_ptr<Normalizer> MakeNormalizer(const nlohmann::json& json, const Place& place);
+
+}  // namespace hullft::tokenizer

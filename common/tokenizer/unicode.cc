@@ -1,0 +1,180 @@
+#include "common/tokenizer/unicode.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "common/error.h"
+#include "common/tokenizer/unicode_tables.h"
+
+namespace hullft::tokenizer {
+namespace {
+
+constexpr char32_t kLastCode = 0x10FFFF;
+
+bool IsWhiteSpace(char32_t c) {
+  return (c >= 0x9 && c <= 0xD) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+bool IsWord(utf8proc_category_t category) {
+  switch (category) {
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_PC:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void Mark(const CodeRange* ranges, size_t count, uint16_t bit, uint16_t* table) {
+  for (size_t i = 0; i < count; ++i)
+    for (char32_t code = ranges[i].first; code <= ranges[i].last; ++code) table[code] |= bit;
+}
+
+std::vector<uint16_t> MakeClassTable() {
+  std::vector<uint16_t> table(kLastCode + 1);
+  Mark(kLetterRanges, kLetterRangesCount, kLetter | kWord, table.data());
+  Mark(kNumberRanges, kNumberRangesCount, kNumber, table.data());
+  Mark(kNumericRanges, kNumericRangesCount, kNumeric, table.data());
+  Mark(kMarkRanges, kMarkRangesCount, kMark, table.data());
+  Mark(kBertAccentRanges, kBertAccentRangesCount, kBertAccent, table.data());
+  Mark(kBertControlRanges, kBertControlRangesCount, kBertControl, table.data());
+  Mark(kBertPunctuationRanges, kBertPunctuationRangesCount, kBertPunctuation, table.data());
+  for (char32_t code = 0; code <= kLastCode; ++code) {
+    if (IsWhiteSpace(code)) table[code] |= kSpace;
+    if (IsWord(utf8proc_category(static_cast<utf8proc_int32_t>(code)))) table[code] |= kWord;
+  }
+  return table;
+}
+
+// Length of the well-formed character at bytes[at] (Unicode 15, table 3-7); 0 when ill-formed, and then *bad is the
+// length of the maximal ill-formed part.
+size_t WellFormedLength(std::string_view bytes, size_t at, size_t* bad) {
+  const auto byte = [&](size_t i) { return at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0u; };
+  const unsigned lead = byte(0);
+  *bad = 1;
+  if (lead < 0x80) return 1;
+  size_t length = 0;
+  unsigned low = 0x80, high = 0xBF;  // of the second byte
+  if (lead >= 0xC2 && lead <= 0xDF) {
+    length = 2;
+  } else if (lead >= 0xE0 && lead <= 0xEF) {
+    length = 3;
+    if (lead == 0xE0) low = 0xA0;
+    if (lead == 0xED) high = 0x9F;
+  } else if (lead >= 0xF0 && lead <= 0xF4) {
+    length = 4;
+    if (lead == 0xF0) low = 0x90;
+    if (lead == 0xF4) high = 0x8F;
+  } else {
+    return 0;
+  }
+  for (size_t i = 1; i < length; ++i, low = 0x80, high = 0xBF) {
+    if (byte(i) < low || byte(i) > high) return 0;
+    *bad = i + 1;
+  }
+  return length;
+}
+
+}  // namespace
+
+Character DecodeLast(std::string_view text) {
+  size_t at = text.size() - 1;
+  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
+  return DecodeAt(text, at);
+}
+
+void AppendUtf8(char32_t code, std::string* out) {
+  if (code < 0x80) {
+    out->push_back(static_cast<char>(code));
+    return;
+  }
+  if (code < 0x800) {
+    out->push_back(static_cast<char>(0xC0 | code >> 6));
+  } else {
+    if (code < 0x10000) {
+      out->push_back(static_cast<char>(0xE0 | code >> 12));
+    } else {
+      out->push_back(static_cast<char>(0xF0 | code >> 18));
+      out->push_back(static_cast<char>(0x80 | (code >> 12 & 0x3F)));
+    }
+    out->push_back(static_cast<char>(0x80 | (code >> 6 & 0x3F)));
+  }
+  out->push_back(static_cast<char>(0x80 | (code & 0x3F)));
+}
+
+std::string ToValidUtf8(std::string_view bytes) {
+  std::string out;
+  for (size_t at = 0; at < bytes.size();) {
+    size_t bad = 0;
+    const size_t length = WellFormedLength(bytes, at, &bad);
+    if (length > 0) {
+      out.append(bytes.substr(at, length));
+    } else {
+      AppendUtf8(0xFFFD, &out);
+    }
+    at += length > 0 ? length : bad;
+  }
+  return out;
+}
+
+size_t FindInvalidUtf8(std::string_view bytes) {
+  for (size_t at = 0; at < bytes.size();) {
+    if (static_cast<unsigned char>(bytes[at]) < 0x80) {
+      ++at;
+      continue;
+    }
+    size_t bad = 0;
+    const size_t length = WellFormedLength(bytes, at, &bad);
+    if (length == 0) return at;
+    at += length;
+  }
+  return std::string_view::npos;
+}
+
+namespace internal {
+const uint16_t* ClassTable() {
+  static const std::vector<uint16_t> table = MakeClassTable();
+  return table.data();
+}
+}  // namespace internal
+
+void AppendLower(char32_t code, std::string* out) {
+  if (code < 0x80) {
+    out->push_back(static_cast<char>(code >= 'A' && code <= 'Z' ? code + 32 : code));
+  } else if (code == 0x130) {
+    out->append("i\u0307");  // the only lower-case mapping to more than one character (SpecialCasing.txt)
+  } else {
+    AppendUtf8(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))), out);
+  }
+}
+
+std::string Normalize(std::string_view text, NormalForm form) {
+  if (IsAscii(text)) return std::string(text);
+  int options = UTF8PROC_STABLE;
+  options |= form == NormalForm::kNfc || form == NormalForm::kNfkc ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
+  if (form == NormalForm::kNfkc || form == NormalForm::kNfkd) options |= UTF8PROC_COMPAT;
+  utf8proc_uint8_t* raw = nullptr;
+  const utf8proc_ssize_t length =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
+                   &raw, static_cast<utf8proc_option_t>(options));
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(raw, &std::free);
+  if (length == UTF8PROC_ERROR_NOMEM) throw std::bad_alloc();
+  if (length < 0) throw DataError("Unicode normalization failed: {}", utf8proc_errmsg(length));
+  return std::string(reinterpret_cast<const char*>(raw), static_cast<size_t>(length));
+}
+
+bool IsAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+}  // namespace hullft::tokenizer

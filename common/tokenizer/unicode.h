@@ -1,0 +1,74 @@
+// UTF-8 and the character classes that tokenizers speak of. Internal to common/tokenizer.
+//
+// Thread safety: free functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace hullft::tokenizer {
+
+// A character and its length in bytes.
+struct Character {
+  char32_t code;
+  uint32_t bytes;
+};
+
+// The character that begins at text[at]; text must be valid UTF-8 and at < text.size().
+inline Character DecodeAt(std::string_view text, size_t at) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return {lead, 1};
+  if (lead < 0xE0) return {static_cast<char32_t>((lead & 0x1F) << 6 | (byte(1) & 0x3F)), 2};
+  if (lead < 0xF0) return {static_cast<char32_t>((lead & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F)), 3};
+  return {
+      static_cast<char32_t>((lead & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F)),
+      4};
+}
+
+// The last character of a non-empty valid text.
+Character DecodeLast(std::string_view text);
+
+void AppendUtf8(char32_t code, std::string* out);
+
+// Like Rust's String::from_utf8_lossy: every maximal ill-formed part becomes one U+FFFD.
+std::string ToValidUtf8(std::string_view bytes);
+
+// Where the first ill-formed byte is, or npos when the bytes are valid UTF-8.
+size_t FindInvalidUtf8(std::string_view bytes);
+
+// Bits of CharacterClass: the reference's classes (unicode_tables.h), so that ids depend neither on a locale nor on
+// which version of Unicode a system's libraries know.
+enum : uint16_t {
+  kLetter = 1,             // \p{L} in regular expressions
+  kNumber = 2,             // \p{N} in regular expressions
+  kSpace = 4,              // the property White_Space: \s, char::is_whitespace
+  kNumeric = 8,            // char::is_numeric
+  kMark = 16,              // what StripAccents deletes
+  kBertAccent = 32,        // what BertNormalizer deletes as an accent
+  kBertControl = 64,       // what BertNormalizer deletes as a control character (also U+0000 and U+FFFD)
+  kBertPunctuation = 128,  // where BertPreTokenizer splits
+  kWord = 256,             // \w, as far as "single_word" of added tokens needs it
+};
+
+namespace internal {
+const uint16_t* ClassTable();  // [0x110000], made at the first call
+}
+inline uint16_t CharacterClass(char32_t code) {
+  static const uint16_t* const table = internal::ClassTable();
+  return table[code];
+}
+inline bool IsA(char32_t code, uint16_t classes) {
+  return (CharacterClass(code) & classes) != 0;
+}
+
+// The full lower-case mapping of one character, without context (a final sigma is an ordinary sigma).
+void AppendLower(char32_t code, std::string* out);
+
+enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
+std::string Normalize(std::string_view text, NormalForm form);
+
+bool IsAscii(std::string_view text);
+
+}  // namespace hullft::tokenizer
