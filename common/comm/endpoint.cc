@@ -5,6 +5,22 @@
 #include "common/error.h"
 
 namespace hullft::comm {
+namespace {
+
+// Adds to a counter for its own lifetime.
+class CountWhile {
+ public:
+  CountWhile(std::atomic<int>& counter, int by) : counter_(counter), by_(by) { counter_ += by_; }
+  ~CountWhile() { counter_ -= by_; }
+  CountWhile(const CountWhile&) = delete;
+  CountWhile& operator=(const CountWhile&) = delete;
+
+ private:
+  std::atomic<int>& counter_;
+  const int by_;
+};
+
+}  // namespace
 
 void Endpoint::ThrowIfFailed() const {
   if (failure_) throw Error(Code::kPeer, *failure_);
@@ -46,6 +62,7 @@ std::optional<Packet> Endpoint::Find(uint64_t group, PacketKind kind, int source
 
 std::optional<Packet> Endpoint::Take(uint64_t group, PacketKind kind, int source, std::span<const int64_t> channels,
                                      Deadline deadline) {
+  const CountWhile waiting(waits_in_collectives_, kind == PacketKind::kUser ? 0 : 1);
   std::unique_lock lock(mutex_);
   for (;;) {
     ThrowIfFailed();

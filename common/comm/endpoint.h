@@ -5,6 +5,7 @@
 // Thread safety: every function, from any thread. Ranks here are world ranks.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -20,7 +21,7 @@
 
 namespace hullft::comm {
 
-enum class PacketKind : uint8_t { kUser, kCollective, kProbe, kProbeReply };
+enum class PacketKind : uint8_t { kUser, kCollective, kProbe, kProbeReply, kGoodbye };
 
 struct Packet {
   uint64_t group = 0;  // id of the communicator it belongs to
@@ -63,6 +64,8 @@ class Endpoint {
  protected:
   // Carries a packet to another rank; returns at once.
   virtual void Carry(int destination, Packet packet) = 0;
+  // A thread of this rank waits within a collective: the carrier should be quick.
+  bool InCollective() const { return waits_in_collectives_ > 0; }
 
  private:
   using Key = std::tuple<uint64_t, PacketKind, int64_t>;  // group, kind, channel
@@ -81,6 +84,7 @@ class Endpoint {
   std::map<uint64_t, int64_t> entered_;       // group -> collectives entered
   uint64_t order_ = 0;
   std::optional<std::string> failure_;
+  std::atomic<int> waits_in_collectives_ = 0;
 };
 
 }  // namespace hullft::comm
