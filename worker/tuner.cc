@@ -1,1 +1,217 @@
 #include "worker/tuner.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "common/error.h"
+#include "common/files.h"
+#include "common/hash.h"
+#include "common/log.h"
+#include "common/parallel.h"
+#include "worker/finetune/adam.h"
+#include "worker/finetune/flat_weights.h"
+#include "worker/finetune/head_loss.h"
+#include "worker/finetune/scoring.h"
+#include "worker/models/language_model.h"
+#include "worker/torch_errors.h"
+
+namespace hullft::worker {
+namespace {
+
+constexpr uint64_t kDropoutSeed = 42;
+
+double MillisecondsSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+void CheckTokens(std::span<const int32_t> tokens, int64_t vocabulary, std::string_view what, size_t index) {
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] >= 0 && tokens[i] < vocabulary) continue;
+    throw Error(Code::kData,
+                fmt::format("{} {}: token {} is {}, outside the model's vocabulary of {}", what, index, i, tokens[i],
+                            vocabulary),
+                "were the tokens made with another model's tokenizer?");
+  }
+}
+
+}  // namespace
+
+std::string TuneSettings::Validate() const {
+  std::string faults;
+  const auto need = [&](bool fine, std::string_view text) {
+    if (!fine) faults += (faults.empty() ? "" : "; ") + std::string(text);
+  };
+  need(std::isfinite(learning_rate) && learning_rate >= 0, "the learning rate must be a number >= 0");
+  need(refresh >= 0, "the refresh interval must be >= 1, or 0 for infinity");
+  need(max_length >= 2, "max_length must be at least 2 tokens");
+  need(dropout >= 0 && dropout < 1, "dropout must be in [0, 1)");
+  need(prefix_token >= -1, "the prefix token must be a token id, or -1 for the model's own");
+  return faults;
+}
+
+struct Tuner::Impl {
+  Impl(std::unique_ptr<LanguageModel> loaded, int thread_count)
+      : model(std::move(loaded)), weights(model.get()), head(thread_count), threads(thread_count) {}
+
+  std::unique_ptr<LanguageModel> model;
+  FlatWeights weights;
+  HeadLoss head;
+  int threads;
+  std::string digest;
+
+  void Check(const TuneSettings& settings, std::span<const TrainSequence> train,
+             std::span<const EvalDocument> eval) const;
+  int32_t PrefixToken(const TuneSettings& settings) const;
+  std::vector<Score> ScoreAll(const TuneSettings& settings, std::span<const EvalDocument> eval);
+  double ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence);
+  void TuneOn(const TuneSettings& settings, const TrainSequence& train, int sequence, bool grad_norms,
+              TuneResult* result);
+};
+
+void Tuner::Impl::Check(const TuneSettings& settings, std::span<const TrainSequence> train,
+                        std::span<const EvalDocument> eval) const {
+  if (const std::string faults = settings.Validate(); !faults.empty()) throw UsageError("{}", faults);
+  if (settings.max_length > model->max_positions()) {
+    throw Error(Code::kUsage,
+                fmt::format("max_length {} is above the model's limit of {} positions", settings.max_length,
+                            model->max_positions()),
+                fmt::format("use --max-length {}", model->max_positions()));
+  }
+  for (size_t i = 0; i < train.size(); ++i) {
+    if (train[i].count < 1) throw DataError("training sequence {}: count {} is not positive", i, train[i].count);
+    CheckTokens(train[i].tokens, model->vocab_size(), "training sequence", i);
+  }
+  for (size_t i = 0; i < eval.size(); ++i) {
+    CheckTokens(eval[i].tokens, model->vocab_size(), "scored document", i);
+  }
+}
+
+int32_t Tuner::Impl::PrefixToken(const TuneSettings& settings) const {
+  int64_t token = settings.prefix_token;
+  if (token < 0) token = model->bos_token_id() >= 0 ? model->bos_token_id() : model->eos_token_id();
+  if (token < 0) {
+    throw Error(Code::kUsage, "the model's config.json has neither bos_token_id nor eos_token_id to begin scoring with",
+                "give --prefix-token ID");
+  }
+  if (token >= model->vocab_size()) {
+    throw UsageError("prefix token {} is outside the model's vocabulary of {}", token, model->vocab_size());
+  }
+  return static_cast<int32_t>(token);
+}
+
+std::vector<Score> Tuner::Impl::ScoreAll(const TuneSettings& settings, std::span<const EvalDocument> eval) {
+  std::vector<Score> scores;
+  if (eval.empty()) return scores;
+  const int32_t prefix = PrefixToken(settings);
+  for (const EvalDocument& document : eval) {
+    scores.push_back(ScoreDocument(*model, head, document, prefix, settings.max_length));
+  }
+  return scores;
+}
+
+// Leaves the gradient of the mean loss over tokens 1 to T - 1 in the parameters; returns the loss. tokens: T >= 2.
+double Tuner::Impl::ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence) {
+  // The last token is only predicted, never read: causal attention keeps it from every other position.
+  const at::Tensor hidden = model->Hidden(IdTensor(tokens.first(tokens.size() - 1)), settings.dropout);
+  const at::Tensor head_weight = model->HeadWeight();
+  HULLFT_CHECK(head_weight.is_leaf() && head_weight.requires_grad());
+  const HeadLoss::Result result = head.WithGradients(hidden, head_weight, tokens.subspan(1));
+  if (!std::isfinite(result.loss)) {
+    throw Error(Code::kNumeric, fmt::format("the loss of training sequence {} is {}", sequence, result.loss),
+                "try a smaller learning rate");
+  }
+  head_weight.mutable_grad() = result.weight_gradient;  // a tied embedding adds its own part to it
+  hidden.backward(result.hidden_gradient);
+  return result.loss;
+}
+
+void Tuner::Impl::TuneOn(const TuneSettings& settings, const TrainSequence& train, int sequence, bool grad_norms,
+                         TuneResult* result) {
+  const auto cut = std::min<size_t>(train.tokens.size(), static_cast<size_t>(settings.max_length));
+  const std::span<const int32_t> tokens(train.tokens.data(), cut);
+  if (tokens.size() < 2) {  // nothing to predict: the mean over no tokens would be NaN
+    ++result->sequences_skipped;
+    return;
+  }
+  const int interval = settings.refresh == 0 ? train.count : settings.refresh;
+  for (int done = 0; done < train.count; done += interval) {
+    const int run = std::min(interval, train.count - done);
+    const double loss = ComputeGradient(settings, tokens, sequence);
+    const auto steps_done = static_cast<int64_t>(result->steps.size());
+    const std::vector<AdamSegment> segments = weights.Segments(steps_done == 0);
+    const double norm = grad_norms ? GradientNorm(segments, threads) : 0.0;
+    AdamRun({.learning_rate = settings.learning_rate}, steps_done, run, segments, threads);
+    weights.DropGradients();
+    if (steps_done == 0) weights.UseWorking();
+    for (int j = 0; j < run; ++j) {
+      result->steps.push_back({sequence, j == 0, j == 0 ? std::optional(loss) : std::nullopt, norm});
+    }
+    ++result->gradients_computed;
+    result->tokens_trained += static_cast<int64_t>(tokens.size());
+  }
+}
+
+Tuner::Tuner() = default;
+Tuner::~Tuner() = default;
+
+std::unique_ptr<Tuner> Tuner::Load(const TunerOptions& options) {
+  if (options.device != "cpu") {
+    throw Error(Code::kUsage, fmt::format("device '{}' cannot finetune in this build", options.device), "use cpu");
+  }
+  return TranslatingTorchErrors("loading the model from " + options.model_dir, [&] {
+    const int threads = options.threads > 0 ? options.threads : UsableCores();
+    at::set_num_threads(threads);
+    std::unique_ptr<Tuner> tuner(new Tuner);
+    tuner->impl_ = std::make_unique<Impl>(LoadLanguageModel(options.model_dir), threads);
+    const std::string config = ReadFile(std::filesystem::path(options.model_dir) / "config.json");
+    tuner->impl_->digest = Hasher().Update(config).Update(tuner->impl_->weights.Digest()).Hex();
+    return tuner;
+  });
+}
+
+TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequence> train,
+                      std::span<const EvalDocument> eval, bool grad_norms) {
+  Impl& impl = *impl_;
+  impl.Check(settings, train, eval);
+  return TranslatingTorchErrors("finetuning", [&] {
+    at::set_num_threads(impl.threads);  // a setting of the calling thread
+    if (settings.dropout > 0) at::manual_seed(kDropoutSeed);
+    impl.weights.DropGradients();  // a run that threw may have left some
+    impl.weights.UseBase();
+    TuneResult result;
+    auto start = std::chrono::steady_clock::now();
+    result.before = impl.ScoreAll(settings, eval);
+    result.score_before_ms = MillisecondsSince(start);
+    start = std::chrono::steady_clock::now();
+    for (size_t i = 0; i < train.size(); ++i) {
+      impl.TuneOn(settings, train[i], static_cast<int>(i), grad_norms, &result);
+    }
+    result.tune_ms = MillisecondsSince(start);
+    if (result.sequences_skipped > 0) {
+      spdlog::warn("{} training sequences of fewer than 2 tokens were skipped", result.sequences_skipped);
+    }
+    start = std::chrono::steady_clock::now();
+    result.after = result.steps.empty() ? result.before : impl.ScoreAll(settings, eval);
+    result.score_after_ms = MillisecondsSince(start);
+    return result;
+  });
+}
+
+int64_t Tuner::parameters() const {
+  return impl_->weights.parameters();
+}
+int Tuner::max_positions() const {
+  return static_cast<int>(impl_->model->max_positions());
+}
+int Tuner::default_prefix_token() const {
+  return static_cast<int>(impl_->model->bos_token_id() >= 0 ? impl_->model->bos_token_id()
+                                                            : impl_->model->eos_token_id());
+}
+const std::string& Tuner::digest() const {
+  return impl_->digest;
+}
+
+}  // namespace hullft::worker

@@ -15,17 +15,17 @@
 namespace hullft::worker {
 
 struct TunerOptions {
-  std::string model_dir;           // config.json, model.safetensors (also sharded)
-  std::string device = "cpu";      // "cpu" or "cuda:N"
-  int threads = 0;                 // intra-op threads; 0: hullft::UsableCores()
+  std::string model_dir;       // config.json, model.safetensors (also sharded)
+  std::string device = "cpu";  // "cpu"; anything else is kUsage in this build
+  int threads = 0;             // intra-op threads; 0: hullft::UsableCores()
 };
 
 struct TuneSettings {
   double learning_rate = 5e-5;  // Adam, betas 0.9 / 0.999, eps 1e-8, no weight decay (HullFT's experiments)
   int refresh = 2;              // r: gradient recomputed when j mod r == 0; 0 = infinity (once per sequence)
-  int max_length = 1024;        // T: training sequences are cut, scoring windows are this long; at most the model's limit
-  double dropout = 0.0;         // 0: deterministic; the authors' code leaves GPT-2's 0.1 on
-  int prefix_token = -1;        // first token of the first scoring window; -1: bos_token_id, else eos_token_id
+  int max_length = 1024;  // T: training sequences are cut, scoring windows are this long; at most the model's limit
+  double dropout = 0.0;   // 0: deterministic; the authors' code leaves GPT-2's 0.1 on
+  int prefix_token = -1;  // first token of the first scoring window; -1: bos_token_id, else eos_token_id
   std::string Validate() const;  // all faults in one text, "" when none
 };
 
@@ -35,8 +35,8 @@ struct TrainSequence {
 };
 
 struct EvalDocument {
-  std::vector<int32_t> tokens;    // the whole document, no special tokens
-  std::optional<int64_t> bytes;   // its UTF-8 bytes; without it no BPB
+  std::vector<int32_t> tokens;   // the whole document, no special tokens
+  std::optional<int64_t> bytes;  // its UTF-8 bytes; without it no BPB
 };
 
 // One optimizer step.
@@ -49,20 +49,22 @@ struct StepRecord {
 
 // Both definitions of BPB (method.md §6). Log-likelihoods in nats.
 struct Score {
-  double log_likelihood = 0;       // rolling windows, every token once
+  double log_likelihood = 0;  // rolling windows, every token once
   int64_t tokens = 0;
   std::optional<int64_t> bytes;
   std::optional<double> bpb;
   double log_likelihood_first_window = 0;  // first max_length tokens, first one not scored
-  std::optional<double> bpb_first_window;
+  std::optional<double> bpb_first_window;  // nothing also when no token is scored (fewer than 2 tokens)
   int64_t windows = 0;
 };
 
 struct TuneResult {
   std::vector<StepRecord> steps;
-  std::vector<Score> before, after;        // one per document
+  std::vector<Score> before, after;  // one per document
   double score_before_ms = 0, tune_ms = 0, score_after_ms = 0;
   int64_t gradients_computed = 0, tokens_trained = 0;
+  int64_t sequences_skipped =
+      0;  // fewer than 2 tokens: nothing to predict, no step (the reference's loss is NaN there)
 };
 
 class Tuner {
@@ -71,13 +73,15 @@ class Tuner {
   ~Tuner();
 
   // From the base weights every time: the result does not depend on what was tuned before. grad_norms costs a pass over
-  // the gradients; off, StepRecord::grad_norm is 0. Throws kNumeric on a loss that is not finite, kMemory, kData (token out
-  // of the vocabulary, max_length above the model's limit).
+  // the gradients; off, StepRecord::grad_norm is 0. Throws kNumeric on a loss that is not finite, kMemory, kData (token
+  // out of the vocabulary, count below 1), kUsage (settings, max_length above the model's limit). After an error the
+  // next Run is as good as any. The bits of a result depend on the number of threads (through the BLAS), on nothing
+  // else that is not in the arguments; with dropout > 0 also on other Torch users of the process (one generator).
   TuneResult Run(const TuneSettings& settings, std::span<const TrainSequence> train, std::span<const EvalDocument> eval,
                  bool grad_norms = false);
 
   int64_t parameters() const;
-  int max_positions() const;      // the model's window limit
+  int max_positions() const;  // the model's window limit
   int default_prefix_token() const;
   const std::string& digest() const;  // hash of weights and configuration
 

@@ -1,0 +1,60 @@
+// The weights of a model in flat arrays: the base weights, never written after loading, and beside them what finetuning
+// needs (working copy, Adam's moments), made at the first use. The model's parameters point into one of the two copies.
+//
+// Resetting costs nothing: UseBase() only turns pointers, and the first Adam run reads the base and writes the working
+// copy. Not thread-safe. CPU only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "worker/finetune/adam.h"
+#include "worker/models/language_model.h"
+
+namespace hullft::worker {
+
+// Anonymous memory in huge pages where the system gives them. Throws kMemory. Movable.
+class FlatBuffer {
+ public:
+  FlatBuffer() = default;
+  // `floats` elements, uninitialised (zero). index: buffers used together have different ones; it staggers their
+  // starts, because arrays that start at equal places of a page fight for the same cache sets (20% of Adam's time).
+  FlatBuffer(int64_t floats, int index);
+  FlatBuffer(FlatBuffer&& other) noexcept;
+  FlatBuffer& operator=(FlatBuffer&& other) noexcept;
+  ~FlatBuffer();
+  float* data() const { return data_; }
+
+ private:
+  void* memory_ = nullptr;
+  size_t bytes_ = 0;
+  float* data_ = nullptr;
+};
+
+class FlatWeights {
+ public:
+  // Takes the model's weights as they are now as the base. The model must outlive this object.
+  explicit FlatWeights(LanguageModel* model);
+
+  void UseBase();     // the parameters show the base weights
+  void UseWorking();  // ... the working copy, valid after an Adam run over Segments()
+
+  // One segment a parameter. fresh: the run starts from the base. Gradients are taken from the parameters (contiguous
+  // copies are made where they are not) and must all be there (kInternal); valid until they change.
+  std::vector<AdamSegment> Segments(bool fresh);
+  void DropGradients();
+
+  int64_t parameters() const { return count_; }
+  // Hash of names, shapes and base weights.
+  std::string Digest() const;
+
+ private:
+  LanguageModel* model_;
+  at::Tensor base_;
+  int64_t count_ = 0;
+  FlatBuffer working_, m_, v_;  // the layout of base_
+};
+
+}  // namespace hullft::worker

@@ -1,0 +1,78 @@
+#include "worker/finetune/head_loss.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "common/error.h"
+#include "worker/finetune/row_softmax.h"
+
+namespace hullft::worker {
+namespace {
+
+constexpr int64_t kRows = 256;  // rows of a chunk: 50 MB of logits at V = 49152, and products still at full speed
+
+void CheckShapes(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets) {
+  HULLFT_CHECK(hidden.dim() == 2 && weight.dim() == 2 && hidden.size(1) == weight.size(1));
+  HULLFT_CHECK(hidden.size(0) == static_cast<int64_t>(targets.size()) && !targets.empty());
+}
+
+// In the order of the rows: the result does not depend on the threads.
+double Sum(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum;
+}
+
+}  // namespace
+
+at::Tensor HeadLoss::Logits(const at::Tensor& hidden, const at::Tensor& weight, int64_t begin, int64_t rows) {
+  const int64_t vocabulary = weight.size(0);
+  if (!logits_.defined() || logits_.size(0) < rows || logits_.size(1) != vocabulary) {
+    logits_ = at::empty({rows, vocabulary}, weight.options().requires_grad(false));
+  }
+  at::Tensor logits = logits_.narrow(0, 0, rows);
+  at::mm_out(logits, hidden.narrow(0, begin, rows), weight.t());
+  return logits;
+}
+
+double HeadLoss::LogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets) {
+  CheckShapes(hidden, weight, targets);
+  const c10::NoGradGuard no_grad;
+  const auto n = static_cast<int64_t>(targets.size());
+  std::vector<double> log_probabilities(targets.size());
+  for (int64_t begin = 0; begin < n; begin += kRows) {
+    const int64_t rows = std::min(kRows, n - begin);
+    const at::Tensor logits = Logits(hidden, weight, begin, rows);
+    LogProbabilityRows(logits.const_data_ptr<float>(), rows, weight.size(0), targets.data() + begin,
+                       log_probabilities.data() + begin, threads_);
+  }
+  return Sum(log_probabilities);
+}
+
+HeadLoss::Result HeadLoss::WithGradients(const at::Tensor& hidden, const at::Tensor& weight,
+                                         std::span<const int32_t> targets) {
+  CheckShapes(hidden, weight, targets);
+  const c10::NoGradGuard no_grad;
+  const at::Tensor h = hidden.detach(), w = weight.detach();
+  const auto n = static_cast<int64_t>(targets.size());
+  if (!weight_gradient_.defined()) weight_gradient_ = at::empty_like(w);
+  Result result{0, at::empty_like(h), weight_gradient_};
+  std::vector<double> log_probabilities(targets.size());
+  for (int64_t begin = 0; begin < n; begin += kRows) {
+    const int64_t rows = std::min(kRows, n - begin);
+    const at::Tensor logits = Logits(h, w, begin, rows);
+    CrossEntropyRows(logits.mutable_data_ptr<float>(), rows, w.size(0), targets.data() + begin,
+                     static_cast<float>(1.0 / static_cast<double>(n)), log_probabilities.data() + begin, threads_);
+    at::Tensor hidden_gradient = result.hidden_gradient.narrow(0, begin, rows);
+    at::mm_out(hidden_gradient, logits, w);
+    if (begin == 0) {
+      at::mm_out(result.weight_gradient, logits.t(), h.narrow(0, begin, rows));
+    } else {
+      result.weight_gradient.addmm_(logits.t(), h.narrow(0, begin, rows));
+    }
+  }
+  result.loss = -Sum(log_probabilities) / static_cast<double>(n);
+  return result;
+}
+
+}  // namespace hullft::worker

@@ -1,0 +1,38 @@
+// The output projection and the cross-entropy together, in chunks of rows, with a backward pass written by hand.
+//
+// Letters: n scored rows, D width, V vocabulary. The logits of a chunk become their own gradient in place and are used
+// at once for both products, so that memory holds one chunk of logits and no copy of it (autograd keeps four of [n,
+// V]). One thread per object.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <cstdint>
+#include <span>
+
+namespace hullft::worker {
+
+class HeadLoss {
+ public:
+  explicit HeadLoss(int threads) : threads_(threads) {}
+
+  // Sum over the rows of log p(target) in nats. hidden [n, D], weight [V, D], n targets in [0, V).
+  double LogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets);
+
+  struct Result {
+    double loss = 0;             // mean of -log p(target)
+    at::Tensor hidden_gradient;  // [n, D]
+    at::Tensor weight_gradient;  // [V, D], this object's own: overwritten by the next call
+  };
+  Result WithGradients(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets);
+
+ private:
+  // Logits of rows [begin, begin + rows), in the buffer: [rows, V].
+  at::Tensor Logits(const at::Tensor& hidden, const at::Tensor& weight, int64_t begin, int64_t rows);
+
+  int threads_;
+  at::Tensor logits_, weight_gradient_;
+};
+
+}  // namespace hullft::worker
