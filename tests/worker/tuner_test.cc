@@ -1,0 +1,287 @@
+// The tuner against the HullFT authors' runs (tests/goldens/finetune), its determinism, and what it says to bad input.
+#include "worker/tuner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "common/error.h"
+#include "common/files.h"
+
+namespace hullft::worker {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+const std::string kGoldens = std::string(HULLFT_GOLDENS) + "/finetune/";
+
+std::string DataFolder() {
+  const char* data = std::getenv("HULLFT_DATA");
+  return data != nullptr ? data : std::string(HULLFT_SOURCE_DIR) + "/data";
+}
+
+std::vector<int32_t> Ids(const json& tokens) {
+  return tokens.at("input_ids").get<std::vector<int32_t>>();
+}
+
+// A run's sequence of texts as the multiset that the method of the authors' code makes of it: `gradient_refresh` and
+// `sift_global_refresh` merge equal texts at their first place, `sift_consecutive_refresh` only neighbours, `standard`
+// none.
+std::vector<std::pair<int, int>> Multiset(const json& run) {
+  const std::string method = run.at("method");
+  std::vector<std::pair<int, int>> multiset;
+  for (const int text : run.at("sequence").get<std::vector<int>>()) {
+    auto place = multiset.end();
+    if (method == "sift_consecutive_refresh") {
+      if (!multiset.empty() && multiset.back().first == text) place = multiset.end() - 1;
+    } else if (method != "standard") {
+      place = std::find_if(multiset.begin(), multiset.end(), [&](const auto& entry) { return entry.first == text; });
+    }
+    if (place == multiset.end()) {
+      multiset.emplace_back(text, 1);
+    } else {
+      ++place->second;
+    }
+  }
+  return multiset;
+}
+
+TuneSettings Settings(const json& run) {
+  TuneSettings settings;
+  settings.learning_rate = run.at("lr");
+  settings.max_length = run.at("max_length");
+  const json& refresh = run.at("refresh_interval");
+  settings.refresh = refresh.is_null() ? 1 : refresh.is_string() ? 0 : refresh.get<int>();
+  return settings;
+}
+
+std::vector<TrainSequence> Train(const json& run, const json& texts) {
+  std::vector<TrainSequence> train;
+  for (const auto& [text, count] : Multiset(run)) train.push_back({Ids(texts.at(static_cast<size_t>(text))), count});
+  return train;
+}
+
+struct Tolerance {
+  double loss, grad_norm, bpb;  // absolute, relative, absolute
+};
+
+void ExpectSteps(const TuneResult& result, const json& run, const Tolerance& tolerance) {
+  const json& events = run.at("events");
+  ASSERT_EQ(result.steps.size(), events.size());
+  for (size_t i = 0; i < events.size(); ++i) {
+    SCOPED_TRACE("step " + std::to_string(i));
+    const StepRecord& step = result.steps[i];
+    EXPECT_EQ(step.computed, events[i].at("computed").get<bool>());
+    ASSERT_EQ(step.loss.has_value(), !events[i].at("loss").is_null());
+    if (step.loss) {
+      EXPECT_NEAR(*step.loss, events[i].at("loss").get<double>(), tolerance.loss);
+    }
+    const double norm = events[i].at("grad_norm");
+    EXPECT_NEAR(step.grad_norm, norm, tolerance.grad_norm * norm);
+  }
+}
+
+void ExpectScore(const Score& score, const json& golden, const Tolerance& tolerance) {
+  const json& rolling = golden.at("rolling").at(0);
+  EXPECT_EQ(score.tokens, rolling.at("n_tokens").get<int64_t>());
+  EXPECT_EQ(score.windows, static_cast<int64_t>(rolling.at("windows").size()));
+  EXPECT_NEAR(score.bpb.value(), rolling.at("bpb").get<double>(), tolerance.bpb);
+  const double sum = rolling.at("logprob_sum");
+  EXPECT_NEAR(score.log_likelihood, sum, tolerance.bpb * std::abs(sum));
+  EXPECT_NEAR(score.bpb_first_window.value(), golden.at("authors").at("bpb").get<double>(), tolerance.bpb);
+}
+
+// The documents of a tiny golden that fit one window have all their ids in it; longer ones need the tokenizer.
+struct GoldenDocuments {
+  std::vector<EvalDocument> documents;
+  std::vector<size_t> places;
+  explicit GoldenDocuments(const json& golden, const std::string& key) {
+    for (size_t i = 0; i < golden.at("eval_texts").size(); ++i) {
+      const json& rolling = golden.at("before").at(i).at("rolling").at(0);
+      std::vector<int32_t> ids = Ids(golden.at(key).at(i));
+      if (ids.size() != rolling.at("n_tokens").get<size_t>()) continue;
+      documents.push_back({std::move(ids), rolling.at("n_bytes").get<int64_t>()});
+      places.push_back(i);
+    }
+  }
+};
+
+class TinyModel : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(TinyModel, ReproducesEveryRunOfTheAuthorsCode) {
+  const std::string folder = kGoldens + GetParam();
+  const json golden = json::parse(ReadFile(folder + "/golden.json"));
+  const auto tuner = Tuner::Load({.model_dir = folder, .threads = 2});
+  const GoldenDocuments eval(golden, "eval_tokens_96");
+  ASSERT_FALSE(eval.documents.empty());
+  const Tolerance tolerance{1e-5, 1e-5, 1e-5};
+  for (const json& run : golden.at("runs")) {
+    SCOPED_TRACE(run.at("method").dump() + " r=" + run.at("refresh_interval").dump() + " " + run.at("sequence").dump());
+    const TuneResult result =
+        tuner->Run(Settings(run), Train(run, golden.at("tokens_96")), eval.documents, /*grad_norms=*/true);
+    ExpectSteps(result, run, tolerance);
+    for (size_t i = 0; i < eval.places.size(); ++i) {
+      ExpectScore(result.before[i], golden.at("before").at(eval.places[i]), tolerance);
+      ExpectScore(result.after[i], run.at("eval").at(eval.places[i]), tolerance);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Goldens, TinyModel, ::testing::Values("gpt2", "llama_gqa_tied", "llama_gqa_untied"),
+                         [](const auto& info) { return info.param; });
+
+TEST(SmolLm2, ReproducesTheAuthorsRunWithReusedGradients) {
+  const std::string folder = DataFolder() + "/models/smollm2-135m-instruct";
+  ASSERT_TRUE(std::filesystem::exists(folder + "/model.safetensors")) << "run scripts/get_models, or set HULLFT_DATA";
+  const json query = json::parse(ReadFile(kGoldens + "smollm2/golden.json")).at("queries").at(0);
+  const json& run = query.at("runs").at(1);
+  ASSERT_EQ(run.at("refresh_interval").dump(), "2");
+  const auto tuner = Tuner::Load({.model_dir = folder});
+  // The whole document has 348 tokens, of which the golden holds the first 256: enough for the authors' definition.
+  const EvalDocument document{Ids(query.at("eval_tokens_256").at(0)),
+                              static_cast<int64_t>(query.at("eval_texts").at(0).get<std::string>().size())};
+  const TuneResult result = tuner->Run(Settings(run), Train(run, query.at("tokens_256")), {&document, 1}, true);
+  ExpectSteps(result, run, {2e-4, 1e-3, 0});
+  const auto authors = [](const json& eval) { return eval.at(0).at("authors").at("bpb").get<double>(); };
+  EXPECT_NEAR(result.before[0].bpb_first_window.value(), authors(query.at("before")), 1e-4);
+  EXPECT_NEAR(result.after[0].bpb_first_window.value(), authors(run.at("eval")), 1e-4);
+  EXPECT_LT(*result.after[0].bpb, *result.before[0].bpb);
+}
+
+// A small model, one text each of two lengths, and what a run of them gives.
+struct Small {
+  std::unique_ptr<Tuner> tuner;
+  std::vector<TrainSequence> a, b;
+  std::vector<EvalDocument> eval;
+  TuneSettings settings;
+  explicit Small(int threads = 2) : tuner(Tuner::Load({.model_dir = kGoldens + "llama_gqa_tied", .threads = threads})) {
+    const json golden = json::parse(ReadFile(kGoldens + "llama_gqa_tied/golden.json"));
+    a = {{Ids(golden.at("tokens_96").at(0)), 3}, {Ids(golden.at("tokens_96").at(1)), 1}};
+    b = {{Ids(golden.at("tokens_96").at(3)), 2}};
+    eval = {{Ids(golden.at("eval_tokens_96").at(0)), 900}};
+    settings.max_length = 40;
+    settings.learning_rate = 1e-3;
+  }
+  TuneResult Run(const std::vector<TrainSequence>& train) { return tuner->Run(settings, train, eval, true); }
+  Code Fault(const std::vector<TrainSequence>& train, std::string* message = nullptr) {
+    try {
+      Run(train);
+    } catch (const Error& error) {
+      if (message != nullptr) *message = error.message();
+      return error.code();
+    }
+    ADD_FAILURE() << "no error";
+    return Code::kInternal;
+  }
+};
+
+void ExpectSameBits(const TuneResult& x, const TuneResult& y) {
+  ASSERT_EQ(x.steps.size(), y.steps.size());
+  for (size_t i = 0; i < x.steps.size(); ++i) {
+    EXPECT_EQ(x.steps[i].loss, y.steps[i].loss);
+    EXPECT_EQ(x.steps[i].grad_norm, y.steps[i].grad_norm);
+  }
+  ASSERT_EQ(x.after.size(), y.after.size());
+  for (size_t i = 0; i < x.after.size(); ++i) {
+    EXPECT_EQ(x.before[i].log_likelihood, y.before[i].log_likelihood);
+    EXPECT_EQ(x.after[i].log_likelihood, y.after[i].log_likelihood);
+    EXPECT_EQ(x.after[i].log_likelihood_first_window, y.after[i].log_likelihood_first_window);
+  }
+}
+
+TEST(Tuner, AResultDoesNotDependOnWhatWasTunedBefore) {
+  Small small;
+  const TuneResult first = small.Run(small.a), between = small.Run(small.b), again = small.Run(small.a);
+  ExpectSameBits(first, again);
+  EXPECT_NE(first.after[0].log_likelihood, between.after[0].log_likelihood);
+  EXPECT_NE(first.after[0].log_likelihood, first.before[0].log_likelihood);
+  ExpectSameBits(first, Small().Run(small.a));
+}
+
+TEST(Tuner, CountsGradientsAndTokens) {
+  Small small;
+  small.a[0].count = 7;  // r = 2: 4 gradients, and 1 for the other text
+  const TuneResult result = small.Run(small.a);
+  EXPECT_EQ(result.gradients_computed, 5);
+  EXPECT_EQ(result.tokens_trained, 5 * 40);
+  EXPECT_EQ(result.steps.size(), 8U);
+  small.settings.refresh = 0;
+  EXPECT_EQ(small.Run(small.a).gradients_computed, 2);
+}
+
+TEST(Tuner, WithoutTrainingAfterIsBefore) {
+  Small small;
+  const TuneResult result = small.Run({});
+  EXPECT_EQ(result.before[0].log_likelihood, result.after[0].log_likelihood);
+  EXPECT_TRUE(result.steps.empty());
+}
+
+TEST(Tuner, SequencesWithNothingToPredictAreSkippedAndCounted) {
+  Small small;
+  const TuneResult clean = small.Run(small.a);
+  std::vector<TrainSequence> train = small.a;
+  train.insert(train.begin() + 1, TrainSequence{{5}, 4});
+  train.push_back({{}, 1});
+  const TuneResult result = small.Run(train);
+  EXPECT_EQ(result.sequences_skipped, 2);
+  EXPECT_EQ(result.steps.size(), clean.steps.size());
+  EXPECT_EQ(result.after[0].log_likelihood, clean.after[0].log_likelihood);
+}
+
+TEST(Tuner, ScoresOfTinyDocuments) {
+  Small small;
+  small.eval = {{{}, 0}, {{}, 4}, {{7}, 3}, {{7, 8}, std::nullopt}};
+  const TuneResult result = small.Run({});
+  EXPECT_EQ(result.before[0].bpb, std::nullopt);
+  EXPECT_EQ(result.before[1].windows, 0);
+  EXPECT_LT(result.before[2].log_likelihood, 0);
+  EXPECT_GT(result.before[2].bpb.value(), 0);
+  EXPECT_EQ(result.before[2].bpb_first_window, std::nullopt);
+  EXPECT_LT(result.before[3].log_likelihood_first_window, 0);
+  EXPECT_EQ(result.before[3].bpb, std::nullopt);
+}
+
+TEST(Tuner, BadInputIsNamed) {
+  Small small;
+  std::string message;
+  EXPECT_EQ(small.Fault({{{1, 2, 3}, 1}, {{1, 1000}, 1}}, &message), Code::kData);
+  EXPECT_THAT(message, HasSubstr("training sequence 1: token 1 is 1000"));
+  EXPECT_EQ(small.Fault({{{1, -1}, 1}}), Code::kData);
+  EXPECT_EQ(small.Fault({{{1, 2}, 0}}), Code::kData);
+  small.settings.max_length = 129;
+  EXPECT_EQ(small.Fault({}, &message), Code::kUsage);
+  EXPECT_THAT(message, HasSubstr("limit of 128"));
+  small.settings = {.max_length = 1, .dropout = 1.0};
+  EXPECT_EQ(small.Fault({}, &message), Code::kUsage);
+  EXPECT_THAT(message, HasSubstr("max_length must be at least 2"));
+  EXPECT_THAT(message, HasSubstr("dropout"));
+}
+
+TEST(Tuner, ALossThatIsNotFiniteIsAnErrorAndLeavesTheTunerWhole) {
+  Small small;
+  const TuneResult before = small.Run(small.a);
+  small.settings.learning_rate = 1e38;
+  EXPECT_EQ(small.Fault(small.a), Code::kNumeric);
+  small.settings.learning_rate = 1e-3;
+  ExpectSameBits(before, small.Run(small.a));
+}
+
+TEST(Tuner, DropoutIsRepeatableAndDoesSomething) {
+  const auto tuner = Tuner::Load({.model_dir = kGoldens + "gpt2", .threads = 1});
+  const std::vector<TrainSequence> train = {{{1, 2, 3, 4, 5, 6, 7, 8}, 2}};
+  TuneSettings settings{.max_length = 16};
+  const double plain = *tuner->Run(settings, train, {}).steps[0].loss;
+  settings.dropout = 0.5;
+  const double dropped = *tuner->Run(settings, train, {}).steps[0].loss;
+  EXPECT_NE(plain, dropped);
+  EXPECT_EQ(dropped, *tuner->Run(settings, train, {}).steps[0].loss);
+}
+
+}  // namespace
+}  // namespace hullft::worker
