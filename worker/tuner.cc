@@ -1,7 +1,5 @@
 #include "worker/tuner.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -16,7 +14,7 @@
 #include "worker/finetune/head_loss.h"
 #include "worker/finetune/scoring.h"
 #include "worker/models/language_model.h"
-#include "worker/torch_errors.h"
+#include "worker/runtime.h"
 
 namespace hullft::worker {
 namespace {
@@ -161,27 +159,27 @@ std::unique_ptr<Tuner> Tuner::Load(const TunerOptions& options) {
   if (options.device != "cpu") {
     throw Error(Code::kUsage, fmt::format("device '{}' cannot finetune in this build", options.device), "use cpu");
   }
-  return TranslatingTorchErrors("loading the model from " + options.model_dir, [&] {
-    const int threads = options.threads > 0 ? options.threads : UsableCores();
-    at::set_num_threads(threads);
-    std::unique_ptr<Tuner> tuner(new Tuner);
+  const int threads = options.threads > 0 ? options.threads : UsableCores();
+  std::unique_ptr<Tuner> tuner(new Tuner);
+  CallTorch([&] {
+    InitTorchRuntime(threads);
     tuner->impl_ = std::make_unique<Impl>(LoadLanguageModel(options.model_dir), threads);
     const std::string config = ReadFile(std::filesystem::path(options.model_dir) / "config.json");
     tuner->impl_->digest = Hasher().Update(config).Update(tuner->impl_->weights.Digest()).Hex();
-    return tuner;
   });
+  return tuner;
 }
 
 TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequence> train,
                       std::span<const EvalDocument> eval, bool grad_norms) {
   Impl& impl = *impl_;
   impl.Check(settings, train, eval);
-  return TranslatingTorchErrors("finetuning", [&] {
-    at::set_num_threads(impl.threads);  // a setting of the calling thread
+  TuneResult result;
+  CallTorch([&] {
+    const IntraOpThreads bound(impl.threads);
     if (settings.dropout > 0) at::manual_seed(kDropoutSeed);
     impl.weights.DropGradients();  // a run that threw may have left some
     impl.weights.UseBase();
-    TuneResult result;
     auto start = std::chrono::steady_clock::now();
     result.before = impl.ScoreAll(settings, eval);
     result.score_before_ms = MillisecondsSince(start);
@@ -196,8 +194,8 @@ TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequenc
     start = std::chrono::steady_clock::now();
     result.after = result.steps.empty() ? result.before : impl.ScoreAll(settings, eval);
     result.score_after_ms = MillisecondsSince(start);
-    return result;
   });
+  return result;
 }
 
 int64_t Tuner::parameters() const {
