@@ -64,8 +64,8 @@ template <class... Args>
 [[nodiscard]] Error IoError(std::string_view action, std::string_view path);
 
 // An invariant of the code itself; works in release builds. Throws Code::kInternal with the expression and its place.
-#define HULLFT_CHECK(condition, ...)                                                                       \
-  do {                                                                                                     \
+#define HULLFT_CHECK(condition, ...)                                                                                \
+  do {                                                                                                              \
     if (!(condition)) ::hullft::internal::CheckFailed(#condition, std::source_location::current(), "" __VA_ARGS__); \
   } while (false)
 

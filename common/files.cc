@@ -45,7 +45,7 @@ void WriteAll(int fd, std::string_view data, const std::string& path) {
 
 std::string ReadFile(const std::filesystem::path& path) {
   Descriptor fd(OpenOrThrow(path, O_RDONLY, "open"));
-  struct stat info{};
+  struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throw IoError("stat", path.string());
   if (S_ISDIR(info.st_mode)) throw DataError("{} is a folder, a file was expected", path.string());
   std::string content;
@@ -98,7 +98,7 @@ void MakeFolders(const std::filesystem::path& folder) {
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
   Descriptor fd(OpenOrThrow(path, O_RDONLY, "open"));
-  struct stat info{};
+  struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throw IoError("stat", path.string());
   if (!S_ISREG(info.st_mode)) throw DataError("{} is not a regular file", path.string());
   size_ = static_cast<size_t>(info.st_size);
@@ -126,9 +126,13 @@ MappedFile::~MappedFile() {
 AppendFile::AppendFile(const std::filesystem::path& path)
     : path_(path.string()), fd_(OpenOrThrow(path_, O_WRONLY | O_CREAT | O_APPEND, "open for appending")) {}
 
-AppendFile::~AppendFile() { ::close(fd_); }
+AppendFile::~AppendFile() {
+  ::close(fd_);
+}
 
-void AppendFile::Append(std::string_view data) { WriteAll(fd_, data, path_); }
+void AppendFile::Append(std::string_view data) {
+  WriteAll(fd_, data, path_);
+}
 
 void AppendFile::Sync() {
   if (::fdatasync(fd_) != 0) throw IoError("fsync", path_);
@@ -137,13 +141,16 @@ void AppendFile::Sync() {
 FileLock::FileLock(const std::filesystem::path& path) : fd_(OpenOrThrow(path, O_RDWR | O_CREAT, "open")) {
   if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
   const bool held = errno == EWOULDBLOCK;
-  const Error error = held ? Error(Code::kUsage, fmt::format("{} is in use by another process", path.parent_path().string()),
-                                   "wait for it to end, or choose another output folder")
-                           : IoError("lock", path.string());
+  const Error error =
+      held ? Error(Code::kUsage, fmt::format("{} is in use by another process", path.parent_path().string()),
+                   "wait for it to end, or choose another output folder")
+           : IoError("lock", path.string());
   ::close(fd_);
   throw error;
 }
 
-FileLock::~FileLock() { ::close(fd_); }
+FileLock::~FileLock() {
+  ::close(fd_);
+}
 
 }  // namespace hullft

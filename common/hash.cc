@@ -7,12 +7,18 @@
 
 namespace hullft {
 namespace {
-std::string ToHex(XXH128_hash_t hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }
+std::string ToHex(XXH128_hash_t hash) {
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
 }  // namespace
 
-uint64_t Hash64(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+uint64_t Hash64(std::string_view bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
 
-std::string HashHex(std::string_view bytes) { return ToHex(XXH3_128bits(bytes.data(), bytes.size())); }
+std::string HashHex(std::string_view bytes) {
+  return ToHex(XXH3_128bits(bytes.data(), bytes.size()));
+}
 
 std::string HashFileHex(const std::filesystem::path& path) {
   const MappedFile file(path);
@@ -24,7 +30,9 @@ struct Hasher::State {
   ~State() { XXH3_freeState(xxh); }
 };
 
-Hasher::Hasher() : state_(std::make_unique<State>()) { XXH3_128bits_reset(state_->xxh); }
+Hasher::Hasher() : state_(std::make_unique<State>()) {
+  XXH3_128bits_reset(state_->xxh);
+}
 Hasher::~Hasher() = default;
 
 Hasher& Hasher::UpdateRaw(std::string_view bytes) {
@@ -40,6 +48,8 @@ Hasher& Hasher::Update(std::string_view field) {
   return UpdateRaw(field);
 }
 
-std::string Hasher::Hex() const { return ToHex(XXH3_128bits_digest(state_->xxh)); }
+std::string Hasher::Hex() const {
+  return ToHex(XXH3_128bits_digest(state_->xxh));
+}
 
 }  // namespace hullft

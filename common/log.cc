@@ -16,7 +16,8 @@ void InitLogging(std::string_view level, int rank) {
   auto parsed = spdlog::level::from_str(from_environment != nullptr ? from_environment : std::string(level));
   if (rank != 0 && parsed < spdlog::level::warn) parsed = spdlog::level::warn;
   logger->set_level(parsed);
-  logger->set_pattern(rank == 0 ? "%H:%M:%S.%e %^%l%$ %v" : "%H:%M:%S.%e %^%l%$ [rank " + std::to_string(rank) + "] %v");
+  logger->set_pattern(rank == 0 ? "%H:%M:%S.%e %^%l%$ %v"
+                                : "%H:%M:%S.%e %^%l%$ [rank " + std::to_string(rank) + "] %v");
   logger->flush_on(spdlog::level::warn);
   spdlog::set_default_logger(std::move(logger));
 }

@@ -38,7 +38,8 @@ NpyFile::NpyFile(const std::filesystem::path& path) : file_(path) {
   if (start + length > bytes.size()) throw DataError("{}: the .npy header is cut off", name);
   const std::string header(reinterpret_cast<const char*>(p) + start, length);
   const std::string dtype = Field(header, R"('descr'\s*:\s*'([^']*)')", name, "descr");
-  if (dtype != "<f4") throw DataError("{}: dtype '{}' is not float32 ('<f4'); convert it with numpy's astype", name, dtype);
+  if (dtype != "<f4")
+    throw DataError("{}: dtype '{}' is not float32 ('<f4'); convert it with numpy's astype", name, dtype);
   if (Field(header, R"('fortran_order'\s*:\s*(\w+))", name, "fortran_order") != "False") {
     throw DataError("{}: the array is in Fortran order; save it in C order (numpy.ascontiguousarray)", name);
   }

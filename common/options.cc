@@ -37,7 +37,8 @@ T ParseNumber(const std::string& text) {
     if (error == std::errc() && end == text.data() + text.size()) return value;
     const double wide = ParseNumber<double>(text);  // 210e6 is an integer too
     if (wide != std::floor(wide) || std::abs(wide) > 9e15) throw std::invalid_argument("integer");
-    if (wide < static_cast<double>(std::numeric_limits<T>::min()) || wide > static_cast<double>(std::numeric_limits<T>::max()))
+    if (wide < static_cast<double>(std::numeric_limits<T>::min()) ||
+        wide > static_cast<double>(std::numeric_limits<T>::max()))
       throw std::invalid_argument("integer");
     return static_cast<T>(wide);
   }
@@ -172,7 +173,9 @@ Option& OptionTable::Add(std::string name, std::vector<std::string>* target, std
   return option;
 }
 
-void OptionTable::Group(std::string title) { group_ = std::move(title); }
+void OptionTable::Group(std::string title) {
+  group_ = std::move(title);
+}
 
 Option& OptionTable::AddPositional(std::string name, std::string* target, std::string help) {
   Option& option = Add(std::move(name), target, std::move(help));
@@ -194,11 +197,13 @@ std::string OptionTable::Nearest(const std::string& name) const {
   return NearestWord(name, names);
 }
 
-void OptionTable::Set(Option& option, const std::string& text, const std::string& origin, std::vector<std::string>* faults) {
+void OptionTable::Set(Option& option, const std::string& text, const std::string& origin,
+                      std::vector<std::string>* faults) {
   const auto fault = [&](const std::string& what) {
     faults->push_back(fmt::format("{}: '{}' {}", origin, text, what));
   };
-  if (!option.choices_.empty() && std::find(option.choices_.begin(), option.choices_.end(), text) == option.choices_.end()) {
+  if (!option.choices_.empty() &&
+      std::find(option.choices_.begin(), option.choices_.end(), text) == option.choices_.end()) {
     const std::string nearest = NearestWord(text, option.choices_);
     fault(fmt::format("is not one of {}{}", fmt::join(option.choices_, ", "),
                       nearest.empty() ? "" : "; did you mean '" + nearest + "'?"));
@@ -252,7 +257,8 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
       description.add_options()(entry->option.name_.c_str(), po::value<std::string>(), "");
     }
   }
-  description.add_options()("help,h", "")("print-config", "")("completion", "")("markdown", "")("config", po::value<std::string>(), "");
+  description.add_options()("help,h", "")("print-config", "")("completion", "")("markdown", "")(
+      "config", po::value<std::string>(), "");
   namespace style = po::command_line_style;
   std::vector<std::string> faults;
   po::parsed_options parsed(&description);
@@ -326,7 +332,8 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
   }
   for (const auto& entry : entries_) {
     if (entry->option.required_ && !entry->option.was_set_ && !print_config) {
-      faults.push_back((entry->positional ? "missing " : "missing --") + entry->option.name_ + ": " + entry->option.help_);
+      faults.push_back((entry->positional ? "missing " : "missing --") + entry->option.name_ + ": " +
+                       entry->option.help_);
     }
   }
   if (!faults.empty()) {
@@ -358,15 +365,17 @@ std::string OptionTable::Help() const {
     }
     text += left.size() < 30 ? fmt::format("{:<30}{}\n", left, right) : fmt::format("{}\n{:<30}{}\n", left, "", right);
   }
-  text += fmt::format("\nEverywhere:\n{:<30}{}\n{:<30}{}\n{:<30}{}\n", "  --config text", "read `key = value` lines first; flags win",
-                      "  --print-config", "print the settings that would be used and end", "  --help", "this text");
+  text += fmt::format("\nEverywhere:\n{:<30}{}\n{:<30}{}\n{:<30}{}\n", "  --config text",
+                      "read `key = value` lines first; flags win", "  --print-config",
+                      "print the settings that would be used and end", "  --help", "this text");
   return text;
 }
 
 std::string OptionTable::ConfigText() const {
   std::string text;
   for (const auto& entry : entries_) {
-    if (!entry->positional) text += fmt::format("# {}\n{} = {}\n", entry->option.help_, entry->option.name_, entry->option.to_text_());
+    if (!entry->positional)
+      text += fmt::format("# {}\n{} = {}\n", entry->option.help_, entry->option.name_, entry->option.to_text_());
   }
   return text;
 }
@@ -381,14 +390,18 @@ std::string OptionTable::Fingerprint() const {
 }
 
 std::string OptionTable::Markdown() const {
-  std::string text = fmt::format("## {}\n\n{}\n\n| option | default | meaning |\n| --- | --- | --- |\n", command_, summary_);
+  std::string text =
+      fmt::format("## {}\n\n{}\n\n| option | default | meaning |\n| --- | --- | --- |\n", command_, summary_);
   for (const auto& entry : entries_) {
     const Option& option = entry->option;
     std::string meaning = option.help_;
     if (!option.choices_.empty()) meaning += fmt::format(" (one of {})", fmt::join(option.choices_, ", "));
     if (option.range_) meaning += fmt::format(" ({} to {})", option.range_->first, option.range_->second);
     text += fmt::format("| `{}{}` | {} | {} |\n", entry->positional ? "" : "--", option.name_,
-                        option.required_ ? "required" : option.default_text_.empty() ? "" : "`" + option.default_text_ + "`", meaning);
+                        option.required_               ? "required"
+                        : option.default_text_.empty() ? ""
+                                                       : "`" + option.default_text_ + "`",
+                        meaning);
   }
   return text;
 }

@@ -70,14 +70,15 @@ class OptionTable {
   // A word without dashes, in order: `hullft index search "text"`.
   Option& AddPositional(std::string name, std::string* target, std::string help);
 
-  // Fills the targets. Returns true when the call only asked for --help, --print-config, --completion or --markdown (served on
-  // standard output). Throws kUsage for anything wrong, with all faults in one message.
+  // Fills the targets. Returns true when the call only asked for --help, --print-config, --completion or --markdown
+  // (served on standard output). Throws kUsage for anything wrong, with all faults in one message.
   bool Parse(const std::vector<std::string>& args);
 
   std::string Help() const;
   // Every option as `key = value`, loadable by --config.
   std::string ConfigText() const;
-  // The options that change results, as sorted `key=value` lines: the part of a run's identity that comes from settings.
+  // The options that change results, as sorted `key=value` lines: the part of a run's identity that comes from
+  // settings.
   std::string Fingerprint() const;
   // A Markdown table: one chapter of docs/options.md.
   std::string Markdown() const;

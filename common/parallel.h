@@ -17,8 +17,8 @@ namespace hullft {
 // The number of cores this process may use (affinity mask, then cgroup quota), at least 1.
 int UsableCores();
 
-// Runs body(i) for i in [0, n) on `threads` threads (the caller is one of them). The first exception ends the loop and is
-// rethrown here after all threads have stopped. Which thread takes which i is not fixed: body must not care.
+// Runs body(i) for i in [0, n) on `threads` threads (the caller is one of them). The first exception ends the loop and
+// is rethrown here after all threads have stopped. Which thread takes which i is not fixed: body must not care.
 void ParallelFor(int64_t n, int threads, const std::function<void(int64_t)>& body);
 
 // A bounded multi-producer, multi-consumer queue. All functions are thread-safe.

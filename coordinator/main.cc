@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <new>
 #include <string>
 #include <vector>
@@ -32,24 +33,53 @@ constexpr Command kCommands[] = {
     {"doctor", DoctorCommand, "what this build and this machine can do"},
 };
 
-void PrintHelp() {
-  std::puts(
-      "usage: hullft COMMAND [options]\n\n"
-      "Test-time finetuning of language models: for each query, select related sequences with Frank-Wolfe,\n"
-      "finetune on them with reused gradients, report bits per byte before and after.\n\nCommands:");
-  for (const Command& command : kCommands) std::printf("  %-10s%s\n", command.name, command.summary);
-  std::puts("\n  hullft COMMAND --help describes a command; hullft --version prints the version.");
+constexpr char kHelpBefore[] =
+    "usage: hullft COMMAND [options]\n\n"
+    "Test-time finetuning of language models: for each query, select related sequences with Frank-Wolfe,\n"
+    "finetune on them with reused gradients, report bits per byte before and after.\n\nCommands:\n";
+constexpr char kHelpAfter[] = "\n  hullft COMMAND --help describes a command; hullft --version prints the version.\n";
+
+// Nothing here may need a constructor to have run: see AnswerEarly.
+void Write(const char* text, size_t size) {
+  while (size > 0) {
+    const ssize_t n = ::write(STDOUT_FILENO, text, size);
+    if (n < 0) _exit(1);
+    text += n;
+    size -= static_cast<size_t>(n);
+  }
+}
+void Write(const char* text) {
+  Write(text, std::strlen(text));
 }
 
+void WriteHelp() {
+  Write(kHelpBefore);
+  for (const Command& command : kCommands) {
+    Write("  ");
+    Write(command.name);
+    Write("           ", 11 - std::strlen(command.name));
+    Write(command.summary);
+    Write("\n");
+  }
+  Write(kHelpAfter);
+}
+
+// Answers `hullft --help` and `hullft --version` before the constructors of the shared libraries run: LibTorch's
+// register some thousand operators, a quarter of a second that somebody who asks for help should not wait.
+void AnswerEarly(int argc, char** argv, char**) {
+  const auto is = [&](const char* word) { return argc >= 2 && std::strcmp(argv[1], word) == 0; };
+  if (argc == 1 || is("--help") || is("-h") || is("help")) {
+    WriteHelp();
+    _exit(argc == 1 ? 2 : 0);
+  }
+  if (is("--version")) {
+    Write("hullft " HULLFT_VERSION "\n");
+    _exit(0);
+  }
+}
+__attribute__((section(".preinit_array"), used)) void (*const early)(int, char**, char**) = AnswerEarly;
+
 int Dispatch(const std::vector<std::string>& words) {
-  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
-    PrintHelp();
-    return words.empty() ? 2 : 0;
-  }
-  if (words[0] == "--version") {
-    std::puts("hullft " HULLFT_VERSION);
-    return 0;
-  }
   std::vector<std::string> names;
   for (const Command& command : kCommands) {
     if (words[0] == command.name) return command.run({words.begin() + 1, words.end()});

@@ -39,10 +39,10 @@ Facts TorchFacts() {
   for (int g = 0; g < count; ++g) {
     cudaDeviceProp properties{};
     if (cudaGetDeviceProperties(&properties, g) != cudaSuccess) continue;
-    facts.emplace_back(fmt::format("GPU {}", g),
-                       fmt::format("{}, {}, compute {}.{}", properties.name,
-                                   FormatBytes(static_cast<double>(properties.totalGlobalMem)), properties.major,
-                                   properties.minor));
+    facts.emplace_back(
+        fmt::format("GPU {}", g),
+        fmt::format("{}, {}, compute {}.{}", properties.name,
+                    FormatBytes(static_cast<double>(properties.totalGlobalMem)), properties.major, properties.minor));
   }
 #else
   facts.emplace_back("CUDA", "not built in (cmake -DHULLFT_CUDA=ON)");

@@ -71,10 +71,11 @@ Facts WriteTest(const std::string& folder) {
     file.Sync();
   }
   std::filesystem::remove(path);
-  struct statvfs info{};
+  struct statvfs info {};
   if (::statvfs(folder.c_str(), &info) != 0) throw IoError("stat", folder);
-  return {{"output folder", fmt::format("{} can be written, {} free", folder,
-                                        FormatBytes(static_cast<double>(info.f_bavail) * static_cast<double>(info.f_frsize)))}};
+  return {{"output folder",
+           fmt::format("{} can be written, {} free", folder,
+                       FormatBytes(static_cast<double>(info.f_bavail) * static_cast<double>(info.f_frsize)))}};
 }
 
 }  // namespace
@@ -82,7 +83,8 @@ Facts WriteTest(const std::string& folder) {
 int DoctorCommand(const Arguments& args) {
   std::string output = ".";
   bool json = false;
-  OptionTable table("hullft doctor", "Shows what this build and this machine can do, and tests writing to the output folder.");
+  OptionTable table("hullft doctor",
+                    "Shows what this build and this machine can do, and tests writing to the output folder.");
   table.Add("output", &output, "folder whose writing is tested");
   table.Add("json", &json, "print JSON");
   if (table.Parse(args)) return 0;

@@ -1,5 +1,6 @@
-// hullft plan: what a planned cluster needs, before asking for its nodes: memory, disk, network and time per query, from
-// rates measured with `hullft bench` (the defaults are docs/performance.md's) and the counts that the design gives.
+// hullft plan: what a planned cluster needs, before asking for its nodes: memory, disk, network and time per query,
+// from rates measured with `hullft bench` (the defaults are docs/performance.md's) and the counts that the design
+// gives.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,28 +19,28 @@ struct PlanSettings {
   // The corpus.
   double corpus_sequences = 210e6;
   int dim = 1024;
-  double sequence_bytes = 4000;   // UTF-8 text of one sequence
+  double sequence_bytes = 4000;  // UTF-8 text of one sequence
   double sequence_tokens = 1000;
   // The cluster.
   int nodes = 32;
   int workers_per_node = 4;
-  double worker_gflops = 60;         // float32, one CPU core (docs/performance.md); an H100 in TF32 is about 200,000
-  double worker_memory_gbs = 12;     // memory bandwidth of one worker, GB/s
-  double shard_gflops = 120;         // float32 matrix products of one shard's cores
+  double worker_gflops = 60;      // float32, one CPU core (docs/performance.md); an H100 in TF32 is about 200,000
+  double worker_memory_gbs = 12;  // memory bandwidth of one worker, GB/s
+  double shard_gflops = 120;      // float32 matrix products of one shard's cores
   double shard_memory_gbs = 24;
-  double network_gbs = 1.25;         // per node, GB/s (10 Gbit/s)
-  double network_latency_us = 30;    // one message
+  double network_gbs = 1.25;       // per node, GB/s (10 Gbit/s)
+  double network_latency_us = 30;  // one message
   // The run.
   double queries = 10000;
   double query_tokens = 1000;
   int batch = 64;
   int k = 200, margin = 32, n = 20;
   int refresh = 2;
-  double distinct = 15;              // sequences with a count above 0 in one multiset, measured about 0.7 N
+  double distinct = 15;  // sequences with a count above 0 in one multiset, measured about 0.7 N
   int max_length = 1024;
   double model_parameters = 124e6;
   std::string pool = "knn";
-  int iterations = 120;              // Frank-Wolfe updates of one query in global mode
+  int iterations = 120;  // Frank-Wolfe updates of one query in global mode
   bool json = false;
 };
 
@@ -70,12 +71,13 @@ Plan Compute(const PlanSettings& s) {
   const double hops = std::ceil(std::log2(std::max(2, s.nodes)));
   const double passes = s.pool == "global" ? s.iterations : 1;
   p.search_seconds = passes * one_pass / s.batch;
-  const double reduce = 2 * hops * s.network_latency_us * 1e-6 + s.batch * (16 + s.dim * 4.0) * hops / (s.network_gbs * 1e9);
+  const double reduce =
+      2 * hops * s.network_latency_us * 1e-6 + s.batch * (16 + s.dim * 4.0) * hops / (s.network_gbs * 1e9);
   p.selection_network_seconds =
       (s.pool == "global" ? s.iterations * reduce : 4 * s.network_latency_us * 1e-6) / s.batch +
       p.network_bytes_per_query / (s.network_gbs * 1e9) / s.nodes;
-  // Gradients: one per ceil(J / r); a gradient is 6 flops a parameter and token, a score 2, twice; Adam moves 28 bytes a
-  // parameter for a run of reused steps.
+  // Gradients: one per ceil(J / r); a gradient is 6 flops a parameter and token, a score 2, twice; Adam moves 28 bytes
+  // a parameter for a run of reused steps.
   const double mean_count = s.n / s.distinct;
   const double gradients = s.distinct * std::ceil(mean_count / s.refresh);
   const double tokens = std::min<double>(s.sequence_tokens, s.max_length);
@@ -98,7 +100,8 @@ void Print(const PlanSettings& s, const Plan& p) {
   line("memory for workers", FormatBytes(p.worker_memory_bytes * s.workers_per_node));
   line("disk (its share of the corpus)", FormatBytes(p.disk_bytes_per_node));
   std::printf("each query\n");
-  line(s.pool == "global" ? "Frank-Wolfe over the whole corpus" : "search", FormatDuration(p.search_seconds) + " of every shard");
+  line(s.pool == "global" ? "Frank-Wolfe over the whole corpus" : "search",
+       FormatDuration(p.search_seconds) + " of every shard");
   line("network", FormatBytes(p.network_bytes_per_query) + ", " + FormatDuration(p.selection_network_seconds));
   line("finetuning", FormatDuration(p.tune_seconds) + " of one worker");
   line("scoring before and after", FormatDuration(p.score_seconds) + " of one worker");
@@ -132,7 +135,8 @@ void PrintJson(const Plan& p) {
 
 int PlanCommand(const Arguments& args) {
   PlanSettings s;
-  OptionTable table("hullft plan", "Memory, disk, network and time per query of a planned cluster, from measured rates.");
+  OptionTable table("hullft plan",
+                    "Memory, disk, network and time per query of a planned cluster, from measured rates.");
   table.Group("Corpus");
   table.Add("corpus-sequences", &s.corpus_sequences, "sequences in the corpus").Range(1, 1e13);
   table.Add("dim", &s.dim, "width of the embeddings").Range(1, 65536);
@@ -141,7 +145,8 @@ int PlanCommand(const Arguments& args) {
   table.Group("Cluster");
   table.Add("nodes", &s.nodes, "nodes, one shard each").Range(1, 1e6);
   table.Add("workers-per-node", &s.workers_per_node, "workers (GPUs, or CPU cores) of a node").Range(1, 4096);
-  table.Add("worker-gflops", &s.worker_gflops, "float32 GFLOP/s that one worker reaches in finetuning").Range(1e-3, 1e9);
+  table.Add("worker-gflops", &s.worker_gflops, "float32 GFLOP/s that one worker reaches in finetuning")
+      .Range(1e-3, 1e9);
   table.Add("worker-memory-gbs", &s.worker_memory_gbs, "memory bandwidth of one worker, GB/s").Range(1e-3, 1e6);
   table.Add("shard-gflops", &s.shard_gflops, "float32 GFLOP/s of a shard's matrix products").Range(1e-3, 1e9);
   table.Add("shard-memory-gbs", &s.shard_memory_gbs, "memory bandwidth of a shard, GB/s").Range(1e-3, 1e6);
@@ -158,7 +163,8 @@ int PlanCommand(const Arguments& args) {
   table.Add("refresh", &s.refresh, "steps that share a gradient").Range(1, 1e6);
   table.Add("max-length", &s.max_length, "tokens of a training sequence at most").Range(1, 1e6);
   table.Add("model-parameters", &s.model_parameters, "parameters of the language model").Range(1, 1e13);
-  table.Add("pool", &s.pool, "knn: Frank-Wolfe over the K nearest; global: over the whole corpus").OneOf({"knn", "global"});
+  table.Add("pool", &s.pool, "knn: Frank-Wolfe over the K nearest; global: over the whole corpus")
+      .OneOf({"knn", "global"});
   table.Add("iterations", &s.iterations, "Frank-Wolfe updates of one query in global mode").Range(1, 1e6);
   table.Add("json", &s.json, "print JSON");
   if (table.Parse(args)) return 0;

@@ -86,26 +86,33 @@ void Submit(const std::string& path) {
   const std::string command = "sbatch " + Quoted(path);
   const int status = std::system(command.c_str());
   if (status == 0) return;
-  throw Error(Code::kIo, fmt::format("'{}' failed", command),
-              "is this a login node of a Slurm cluster? The script is written: submit it by hand, or look with --print");
+  throw Error(
+      Code::kIo, fmt::format("'{}' failed", command),
+      "is this a login node of a Slurm cluster? The script is written: submit it by hand, or look with --print");
 }
 
 }  // namespace
 
 int SubmitCommand(const Arguments& args) {
   SubmitSettings settings;
-  OptionTable table("hullft submit",
-                    "Writes the Slurm job script of a run and submits it. The options of hullft run follow after `--`.");
+  OptionTable table(
+      "hullft submit",
+      "Writes the Slurm job script of a run and submits it. The options of hullft run follow after `--`.");
   table.Add("nodes", &settings.nodes, "nodes of the job").Range(1, 100000);
-  table.Add("tasks-per-node", &settings.tasks_per_node, "ranks on each node: the first is a shard, the others workers").Range(1, 1024);
+  table.Add("tasks-per-node", &settings.tasks_per_node, "ranks on each node: the first is a shard, the others workers")
+      .Range(1, 1024);
   table.Add("cpus-per-task", &settings.cpus_per_task, "cores of each rank").Range(1, 1024);
-  table.Add("gpus-per-node", &settings.gpus_per_node, "GPUs of each node, one for each worker; 0: CPU workers").Range(0, 64);
+  table.Add("gpus-per-node", &settings.gpus_per_node, "GPUs of each node, one for each worker; 0: CPU workers")
+      .Range(0, 64);
   table.Add("time", &settings.time, "time limit, as Slurm writes it");
-  table.Add("grace", &settings.grace_seconds, "seconds before the limit at which the run stops in order").Range(1, 86400).Unit("s");
+  table.Add("grace", &settings.grace_seconds, "seconds before the limit at which the run stops in order")
+      .Range(1, 86400)
+      .Unit("s");
   table.Add("name", &settings.name, "name of the job");
   table.Add("partition", &settings.partition, "Slurm partition");
   table.Add("account", &settings.account, "Slurm account");
-  table.Add("script", &settings.script, "where the script is written (default: hullft.sbatch in the run's output folder)");
+  table.Add("script", &settings.script,
+            "where the script is written (default: hullft.sbatch in the run's output folder)");
   table.Add("print", &settings.print, "print the script and end: nothing is written or submitted");
   const auto separator = std::find(args.begin(), args.end(), "--");
   if (table.Parse({args.begin(), separator})) return 0;

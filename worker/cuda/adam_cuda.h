@@ -10,8 +10,9 @@
 
 namespace hullft::worker {
 
-// All arrays of the segment are device memory of the current device. stream: a cudaStream_t, or nullptr for the default.
-// Returns nullptr, or CUDA's text for a failed launch.
-[[nodiscard]] const char* AdamRunCuda(const AdamSettings& settings, int64_t steps_done, int steps, const AdamSegment& segment, void* stream);
+// All arrays of the segment are device memory of the current device. stream: a cudaStream_t, or nullptr for the
+// default. Returns nullptr, or CUDA's text for a failed launch.
+[[nodiscard]] const char* AdamRunCuda(const AdamSettings& settings, int64_t steps_done, int steps,
+                                      const AdamSegment& segment, void* stream);
 
 }  // namespace hullft::worker

@@ -27,8 +27,9 @@ struct NcclGroup::Impl {
   cudaStream_t stream = nullptr;
 
   [[noreturn]] void Fail(const char* what, ncclResult_t status) {
-    throw Error(Code::kPeer, fmt::format("NCCL {}: {}, {} (rank {}, GPU {}, host {})", what, ncclGetErrorString(status),
-                                         comm != nullptr ? ncclGetLastError(comm) : "no communicator", rank, device, HostName()));
+    throw Error(Code::kPeer,
+                fmt::format("NCCL {}: {}, {} (rank {}, GPU {}, host {})", what, ncclGetErrorString(status),
+                            comm != nullptr ? ncclGetLastError(comm) : "no communicator", rank, device, HostName()));
   }
   // A non-blocking call is over when the group's state is no longer "in progress".
   void Settle(const char* what, ncclResult_t status) {
@@ -78,13 +79,14 @@ NcclGroup::~NcclGroup() = default;
 void NcclGroup::Broadcast(float* values, int64_t count, int root) {
   for (int64_t begin = 0; begin < count; begin += kPieceFloats) {
     const int64_t piece = std::min(kPieceFloats, count - begin);
-    impl_->Settle("broadcast", ncclBroadcast(values + begin, values + begin, static_cast<size_t>(piece), ncclFloat, root,
-                                             impl_->comm, impl_->stream));
+    impl_->Settle("broadcast", ncclBroadcast(values + begin, values + begin, static_cast<size_t>(piece), ncclFloat,
+                                             root, impl_->comm, impl_->stream));
     WaitOrThrow("NCCL broadcast", impl_->rank, impl_->timeout, [&] {
       const cudaError_t status = cudaStreamQuery(impl_->stream);
       if (status != cudaErrorNotReady) CheckCuda(status, "broadcast stream");
       ncclResult_t state = ncclSuccess;
-      if (ncclCommGetAsyncError(impl_->comm, &state) != ncclSuccess || (state != ncclSuccess && state != ncclInProgress)) {
+      if (ncclCommGetAsyncError(impl_->comm, &state) != ncclSuccess ||
+          (state != ncclSuccess && state != ncclInProgress)) {
         impl_->Fail("broadcast", state);
       }
       return status == cudaSuccess;

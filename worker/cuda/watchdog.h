@@ -1,4 +1,5 @@
-// Turns a hang into an error: polls something that should finish and gives up at a deadline. No CUDA in it: tested anywhere.
+// Turns a hang into an error: polls something that should finish and gives up at a deadline. No CUDA in it: tested
+// anywhere.
 #pragma once
 
 #include <unistd.h>
@@ -19,13 +20,16 @@ inline std::string HostName() {
 }
 
 // Calls done() until it returns true. Past `timeout` throws kPeer naming what, rank and host. done() may throw.
-inline void WaitOrThrow(const std::string& what, int rank, std::chrono::milliseconds timeout, const std::function<bool()>& done) {
+inline void WaitOrThrow(const std::string& what, int rank, std::chrono::milliseconds timeout,
+                        const std::function<bool()>& done) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   auto pause = std::chrono::microseconds(20);
   while (!done()) {
     if (std::chrono::steady_clock::now() >= deadline) {
-      throw Error(Code::kPeer, fmt::format("{} did not finish within {} ms (rank {}, host {})", what, timeout.count(), rank, HostName()),
-                  "another GPU worker died or hangs, or the GPUs cannot reach each other: NCCL_DEBUG=INFO shows which");
+      throw Error(
+          Code::kPeer,
+          fmt::format("{} did not finish within {} ms (rank {}, host {})", what, timeout.count(), rank, HostName()),
+          "another GPU worker died or hangs, or the GPUs cannot reach each other: NCCL_DEBUG=INFO shows which");
     }
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::microseconds(2000));
