@@ -29,6 +29,7 @@ inline Vector Minus(Vector a, const Vector& b) {
 struct OracleRun {
   std::vector<int> path, support;  // support by falling weight, cut to n
   Vector weights, c;
+  Vector margins;  // of each update: best correlation minus the best of another point
   std::string stop = "max_iter";
   double gap = 0;
 };
@@ -54,6 +55,10 @@ inline OracleRun DirectFrankWolfe(const Pool& pool, int n, int max_iter, double 
       break;
     }
     const int s = argmax(rho);
+    double second = -INFINITY;
+    for (int i = 0; i < pool.k; ++i) {
+      if (i != s) second = std::max(second, Inner(Row(pool, i), rho));
+    }
     const Vector direction = Minus(Row(pool, s), run.c);
     const double length_sq = Inner(direction, direction);
     if (length_sq < 1e-12) {
@@ -66,6 +71,7 @@ inline OracleRun DirectFrankWolfe(const Pool& pool, int n, int max_iter, double 
     for (int j = 0; j < pool.d; ++j) run.c[j] += gamma * direction[j];
     if (std::find(entered.begin(), entered.end(), s) == entered.end()) entered.push_back(s);
     run.path.push_back(s);
+    run.margins.push_back(Inner(Row(pool, s), rho) - second);
     if (static_cast<int>(entered.size()) >= n) {
       run.stop = "support";
       break;
