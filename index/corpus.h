@@ -1,5 +1,5 @@
-// A built corpus on disk, opened for reading: P partitions, each a RocksDB store of sequences and a FAISS index over their
-// embeddings (architecture: "The corpus on disk"; docs/formats/corpus.md). Immutable once built.
+// A built corpus on disk, opened for reading: P partitions, each a RocksDB store of sequences and a FAISS index over
+// their embeddings (architecture: "The corpus on disk"; docs/formats/corpus.md). Immutable once built.
 //
 // Letters: P partitions, d width, K results. A global id and a row inside a partition are different types.
 // Thread safety: an open Partition may be read from several threads.

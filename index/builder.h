@@ -1,0 +1,58 @@
+// Builds a corpus (docs/formats/corpus.md) from JSONL files and folders of texts. Stages, each of which could run on
+// other ranks than the one before: read -> deal to partitions by content hash -> (per partition) drop duplicates ->
+// tokenize and embed -> store, index, manifest -> corpus manifest.
+//
+// Works in OUTPUT.building and renames it to OUTPUT as the last step. Killed at any moment, the same call goes on where
+// it stopped, losing at most one batch of embeddings; the result is the same.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "index/corpus.h"
+
+namespace hullft::index {
+
+// Texts to vectors. A text's vector must not depend on the batch it comes in.
+struct EmbedFunction {
+  std::function<void(std::span<const std::string_view> texts, std::span<float> out)>
+      embed;  // out: row-major [texts][dim]
+  int dim = 0;
+  std::string digest;  // two functions with one digest give the same vectors
+};
+
+// A text to tokens without special ones. Called from several threads at once.
+struct TokenizeFunction {
+  std::function<std::vector<int32_t>(std::string_view text)> tokenize;
+  std::string digest;
+};
+
+struct BuildSettings {
+  std::vector<std::string> inputs;    // JSONL files (.jsonl, .gz, .zst), folders of text files
+  std::string output;                 // folder of the corpus; must not exist
+  int partitions = 1;                 // P, fixed for the corpus's life: at least the shards that will serve it
+  std::string embeddings;             // a .npy of float32 [records][d] to use instead of embedding; "": none
+  int64_t chunk_bytes = 4096;         // of text files
+  int64_t max_line_bytes = 16 << 20;  // longer JSONL lines are bad records
+  int64_t max_rejects = 0;            // more bad records than this end the build
+  std::string rejects;                // where bad records are listed; "": OUTPUT.rejects.jsonl
+  int batch = 128;                    // sequences embedded between two points of no loss
+  int threads = 0;                    // for tokenizing; 0: hullft::UsableCores()
+  bool force = false;                 // start over, and replace a finished corpus
+  bool quiet = false;                 // no progress
+  std::function<bool()> stop;         // asked between batches: true ends the build in order (kInterrupted)
+
+  // All faults in one kUsage error.
+  void Validate() const;
+};
+
+// embed.embed may be empty when settings.embeddings is given; embed.digest and embed.dim then say whose vectors they
+// are when they are not empty (else the digest is the file's hash). Throws kData for bad input (leaving nothing behind
+// but the list of rejects), kUsage when OUTPUT exists or an unfinished build there has other settings.
+CorpusInfo BuildCorpus(const BuildSettings& settings, EmbedFunction embed, const TokenizeFunction& tokenize);
+
+}  // namespace hullft::index

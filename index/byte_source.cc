@@ -1,0 +1,130 @@
+#include "index/byte_source.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <cerrno>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/error.h"
+
+namespace hullft::index {
+namespace {
+
+class PlainSource : public ByteSource {
+ public:
+  explicit PlainSource(const std::string& path) : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (fd_ < 0) throw IoError("open", path);
+    struct stat info {};
+    const bool known = ::fstat(fd_, &info) == 0;
+    if (known && S_ISDIR(info.st_mode)) {
+      ::close(fd_);
+      throw DataError("{} is a folder, a file was expected", path);
+    }
+  }
+  ~PlainSource() override { ::close(fd_); }
+  size_t Read(std::span<char> out) override {
+    while (true) {
+      const ssize_t n = ::read(fd_, out.data(), out.size());
+      if (n >= 0) return static_cast<size_t>(n);
+      if (errno != EINTR) throw IoError("read", path_);
+    }
+  }
+
+ private:
+  const std::string path_;
+  int fd_;
+};
+
+class GzipSource : public ByteSource {
+ public:
+  explicit GzipSource(const std::string& path) : path_(path), file_(::gzopen(path.c_str(), "rbe")) {
+    if (file_ == nullptr) throw IoError("open", path);
+    ::gzbuffer(file_, 1 << 18);
+  }
+  ~GzipSource() override { ::gzclose(file_); }
+  size_t Read(std::span<char> out) override {
+    const int n = ::gzread(file_, out.data(), static_cast<unsigned>(out.size()));
+    int code = Z_OK;
+    const char* text = ::gzerror(file_, &code);
+    if (code == Z_ERRNO) throw IoError("read", path_);
+    if (code == Z_BUF_ERROR) throw Cut(path_);
+    if (n < 0 || code != Z_OK) {
+      throw Error(Code::kData, fmt::format("{}: damaged gzip data: {}", path_, text),
+                  "get the file again; gzip -t checks it");
+    }
+    return static_cast<size_t>(n);
+  }
+  static Error Cut(const std::string& path) {
+    return Error(Code::kData, path + ": the compressed data is cut off", "the file is incomplete: get it again");
+  }
+
+ private:
+  const std::string path_;
+  gzFile file_;
+};
+
+class ZstdSource : public ByteSource {
+ public:
+  explicit ZstdSource(const std::string& path)
+      : path_(path), plain_(path), stream_(::ZSTD_createDStream()), buffer_(::ZSTD_DStreamInSize()) {
+    ::ZSTD_DCtx_setParameter(stream_, ZSTD_d_windowLogMax, 31);  // files made with --long
+  }
+  ~ZstdSource() override { ::ZSTD_freeDStream(stream_); }
+  size_t Read(std::span<char> out) override {
+    ZSTD_outBuffer to{out.data(), out.size(), 0};
+    while (to.pos == 0) {
+      if (from_.pos == from_.size && !flushing_) {
+        from_ = {buffer_.data(), plain_.Read(buffer_), 0};
+        if (from_.size == 0) {
+          if (!frame_done_) throw GzipSource::Cut(path_);
+          return 0;
+        }
+      }
+      const size_t left = ::ZSTD_decompressStream(stream_, &to, &from_);
+      if (::ZSTD_isError(left) != 0) {
+        throw Error(Code::kData, fmt::format("{}: damaged zstd data: {}", path_, ::ZSTD_getErrorName(left)),
+                    "get the file again; zstd -t checks it");
+      }
+      frame_done_ = left == 0;
+      flushing_ = to.pos == to.size && !frame_done_;  // the decoder may hold more than out had room for
+    }
+    return to.pos;
+  }
+
+ private:
+  const std::string path_;
+  PlainSource plain_;
+  ZSTD_DStream* stream_;
+  std::vector<char> buffer_;
+  ZSTD_inBuffer from_{nullptr, 0, 0};
+  bool frame_done_ = true, flushing_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<ByteSource> ByteSource::Open(const std::filesystem::path& path) {
+  const std::string name = path.string();
+  char magic[4] = {};
+  const size_t n = PlainSource(name).Read(magic);
+  const std::string_view start(magic, n);
+  const bool gzip = start.starts_with("\x1f\x8b");
+  const bool zstd =
+      start == "\x28\xb5\x2f\xfd" || (n == 4 && (start[0] & 0xf0) == 0x50 && start.ends_with("\x2a\x4d\x18"));
+  for (const auto& [suffix, is] : {std::pair{".gz", gzip}, std::pair{".zst", zstd}}) {
+    if (path.extension() == suffix && !is) {
+      throw Error(Code::kData, fmt::format("{} is named {} but does not hold such data", name, suffix),
+                  "get the file again, or rename it");
+    }
+  }
+  if (gzip) return std::make_unique<GzipSource>(name);
+  if (zstd) return std::make_unique<ZstdSource>(name);
+  return std::make_unique<PlainSource>(name);
+}
+
+}  // namespace hullft::index

@@ -1,0 +1,183 @@
+#include "index/manifest.h"
+
+#include <algorithm>
+
+#include "common/error.h"
+#include "common/files.h"
+#include "common/hash.h"
+
+namespace hullft::index {
+namespace {
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kPartitionFile = "manifest.json";
+constexpr const char* kCorpusFile = "corpus.json";
+constexpr const char* kBuildAgain = "build the index again with hullft index build";
+
+std::string Canonical(const json& value) {
+  return value.dump(1) + "\n";
+}
+
+void WriteChecked(const fs::path& path, json value) {
+  value["format"] = kFormatVersion;
+  value["checksum"] = HashHex(Canonical(value));
+  WriteFileAtomic(path, Canonical(value));
+}
+
+json ReadChecked(const fs::path& path) {
+  const std::string text = ReadFile(path);
+  json value = json::parse(text, nullptr, false);
+  const auto damaged = [&] {
+    return Error(Code::kData, path.string() + " is damaged: its checksum does not match", kBuildAgain);
+  };
+  if (!value.is_object() || !value.contains("checksum") || !value.contains("format")) throw damaged();
+  try {
+    if (Canonical(value) != text) throw damaged();  // also catches changes that leave the values equal
+    const json checksum = value["checksum"];
+    value.erase("checksum");
+    if (checksum != HashHex(Canonical(value))) throw damaged();
+  } catch (const json::exception&) {  // e.g. a flipped byte that makes a string invalid UTF-8
+    throw damaged();
+  }
+  if (value["format"] != kFormatVersion) {
+    throw Error(Code::kData,
+                fmt::format("{} has format {}, this hullft reads format {}", path.string(), value["format"].dump(),
+                            kFormatVersion),
+                kBuildAgain);
+  }
+  return value;
+}
+
+json ToJson(const std::vector<FileEntry>& files) {
+  json list = json::array();
+  for (const FileEntry& file : files) list.push_back({{"path", file.path}, {"bytes", file.bytes}, {"hash", file.hash}});
+  return list;
+}
+
+std::vector<FileEntry> FilesFromJson(const json& list) {
+  std::vector<FileEntry> files;
+  for (const json& file : list) files.push_back({file.at("path"), file.at("bytes"), file.at("hash")});
+  return files;
+}
+
+json ToJson(const PartitionInfo& info) {
+  return {{"number", info.number}, {"sequences", info.sequences},   {"text_bytes", info.text_bytes},
+          {"tokens", info.tokens}, {"disk_bytes", info.disk_bytes}, {"digest", info.digest}};
+}
+
+PartitionInfo PartitionInfoFromJson(const json& value) {
+  return {value.at("number"), value.at("sequences"),  value.at("text_bytes"),
+          value.at("tokens"), value.at("disk_bytes"), value.at("digest")};
+}
+
+template <class Function>
+auto Translate(const fs::path& path, const Function& function) {
+  try {
+    return function();
+  } catch (const json::exception& error) {
+    throw Error(Code::kData, fmt::format("{}: {}", path.string(), error.what()), kBuildAgain);
+  }
+}
+
+}  // namespace
+
+fs::path PartitionFolder(const fs::path& corpus, int number) {
+  return corpus / fmt::format("part-{:05}", number);
+}
+
+void WriteManifest(const fs::path& folder, const PartitionManifest& manifest) {
+  WriteChecked(folder / kPartitionFile, {{"kind", "partition"},
+                                         {"info", ToJson(manifest.info)},
+                                         {"partitions", manifest.partitions},
+                                         {"dim", manifest.dim},
+                                         {"duplicates", manifest.duplicates},
+                                         {"encoder_digest", manifest.encoder_digest},
+                                         {"tokenizer_digest", manifest.tokenizer_digest},
+                                         {"files", ToJson(manifest.files)}});
+}
+
+PartitionManifest ReadPartitionManifest(const fs::path& folder) {
+  const fs::path path = folder / kPartitionFile;
+  if (!fs::exists(path))
+    throw Error(Code::kData, path.string() + " is missing: the partition is not finished", kBuildAgain);
+  return Translate(path, [&] {
+    const json value = ReadChecked(path);
+    return PartitionManifest{PartitionInfoFromJson(value.at("info")),
+                             value.at("partitions"),
+                             value.at("dim"),
+                             value.at("duplicates"),
+                             value.at("encoder_digest"),
+                             value.at("tokenizer_digest"),
+                             FilesFromJson(value.at("files"))};
+  });
+}
+
+void WriteManifest(const fs::path& folder, const CorpusManifest& manifest) {
+  const CorpusInfo& info = manifest.info;
+  json parts = json::array();
+  for (const PartitionInfo& part : info.parts) parts.push_back(ToJson(part));
+  WriteChecked(folder / kCorpusFile, {{"kind", "corpus"},
+                                      {"partitions", info.partitions},
+                                      {"dim", info.dim},
+                                      {"sequences", info.sequences},
+                                      {"text_bytes", info.text_bytes},
+                                      {"tokens", info.tokens},
+                                      {"encoder_digest", info.encoder_digest},
+                                      {"tokenizer_digest", info.tokenizer_digest},
+                                      {"digest", info.digest},
+                                      {"parts", parts},
+                                      {"records", manifest.records},
+                                      {"duplicates", manifest.duplicates},
+                                      {"rejects", manifest.rejects},
+                                      {"settings", manifest.settings},
+                                      {"files", ToJson(manifest.files)}});
+}
+
+CorpusManifest ReadCorpusManifest(const fs::path& folder) {
+  const fs::path path = folder / kCorpusFile;
+  if (!fs::exists(path)) {
+    const bool building = fs::exists(folder.string() + ".building");
+    throw Error(Code::kData, fmt::format("{} is not a finished corpus: {} is missing", folder.string(), kCorpusFile),
+                building ? "its build was interrupted: run the same hullft index build again to finish it"
+                         : "check the path, or make one with hullft index build");
+  }
+  return Translate(path, [&] {
+    const json value = ReadChecked(path);
+    CorpusManifest manifest;
+    CorpusInfo& info = manifest.info;
+    info = {folder,
+            value.at("partitions"),
+            value.at("dim"),
+            value.at("sequences"),
+            value.at("text_bytes"),
+            value.at("tokens"),
+            value.at("encoder_digest"),
+            value.at("tokenizer_digest"),
+            value.at("digest"),
+            {}};
+    for (const json& part : value.at("parts")) info.parts.push_back(PartitionInfoFromJson(part));
+    manifest.records = value.at("records");
+    manifest.duplicates = value.at("duplicates");
+    manifest.rejects = value.at("rejects");
+    manifest.settings = value.at("settings");
+    manifest.files = FilesFromJson(value.at("files"));
+    return manifest;
+  });
+}
+
+std::vector<FileEntry> HashFolder(const fs::path& folder, bool sync) {
+  std::vector<FileEntry> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (sync && entry.is_directory()) FsyncFolder(entry.path());
+    if (!entry.is_regular_file()) continue;
+    if (sync) FsyncFile(entry.path());
+    files.push_back({entry.path().lexically_relative(folder).generic_string(), static_cast<int64_t>(entry.file_size()),
+                     HashFileHex(entry.path())});
+  }
+  if (sync) FsyncFolder(folder);
+  std::sort(files.begin(), files.end(), [](const FileEntry& a, const FileEntry& b) { return a.path < b.path; });
+  return files;
+}
+
+}  // namespace hullft::index

@@ -1,0 +1,49 @@
+// Manifests: what a finished partition (part-NNNNN/manifest.json) and a finished corpus (corpus.json) hold, with the
+// size and hash of every file. A manifest is canonical JSON with a hash over itself, so that any changed byte is
+// noticed. A folder without its manifest is not finished. Thread safety: free functions.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "index/corpus.h"
+
+namespace hullft::index {
+
+inline constexpr int kFormatVersion = 1;
+
+struct FileEntry {
+  std::string path;  // relative to the manifest's folder, '/' between parts
+  int64_t bytes = 0;
+  std::string hash;  // HashHex of the content
+};
+
+struct PartitionManifest {
+  PartitionInfo info;
+  int partitions = 0, dim = 0;  // of the whole corpus
+  int64_t duplicates = 0;       // equal texts left out
+  std::string encoder_digest, tokenizer_digest;
+  std::vector<FileEntry> files;
+};
+
+struct CorpusManifest {
+  CorpusInfo info;
+  int64_t records = 0, duplicates = 0, rejects = 0;
+  nlohmann::json settings;       // of the build: how, not what; not part of the digest
+  std::vector<FileEntry> files;  // the partitions' manifests
+};
+
+std::filesystem::path PartitionFolder(const std::filesystem::path& corpus, int number);
+
+void WriteManifest(const std::filesystem::path& folder, const PartitionManifest& manifest);
+void WriteManifest(const std::filesystem::path& folder, const CorpusManifest& manifest);
+// Throw kData, naming the file, for a missing, damaged or newer manifest.
+PartitionManifest ReadPartitionManifest(const std::filesystem::path& folder);
+CorpusManifest ReadCorpusManifest(const std::filesystem::path& folder);
+
+// All regular files under folder with sizes and hashes, sorted by path. Each is fsynced when sync is set.
+std::vector<FileEntry> HashFolder(const std::filesystem::path& folder, bool sync);
+
+}  // namespace hullft::index

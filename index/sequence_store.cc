@@ -1,0 +1,250 @@
+#include "index/sequence_store.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/sst_file_writer.h>
+#include <rocksdb/table.h>
+
+#include <array>
+#include <cstdarg>
+#include <cstring>
+
+#include "common/error.h"
+#include "common/files.h"
+
+namespace hullft::index {
+namespace {
+namespace fs = std::filesystem;
+
+enum Family { kText, kTokens, kEmbeddings, kMetadata, kFamilies };
+constexpr std::array<const char*, kFamilies> kNames = {"text", "tokens", "embeddings", "metadata"};
+constexpr uint64_t kTableBytes = 256 << 20;  // a table file is closed above this size
+
+void Check(const rocksdb::Status& status, const char* action, const fs::path& folder) {
+  if (status.ok()) return;
+  const std::string message = fmt::format("cannot {} the store {}: {}", action, folder.string(), status.ToString());
+  if (status.IsNoSpace()) throw Error(Code::kIo, message, "free some space there, or choose another folder");
+  if (status.IsCorruption())
+    throw Error(Code::kData, message, "the store is damaged: hullft index verify names the files");
+  throw Error(Code::kIo, message);
+}
+
+// RocksDB would keep a file LOG in the folder.
+class NoLog : public rocksdb::Logger {
+ public:
+  void Logv(const char*, va_list) override {}
+};
+
+std::array<char, 8> Key(SequenceId id) {
+  std::array<char, 8> key;
+  for (int i = 0; i < 8; ++i) key[static_cast<size_t>(i)] = static_cast<char>(id.value >> (56 - 8 * i));
+  return key;
+}
+
+SequenceId IdOf(const rocksdb::Slice& key) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < key.size(); ++i) value = value << 8 | static_cast<unsigned char>(key[i]);
+  return {value};
+}
+
+rocksdb::Options BaseOptions() {
+  rocksdb::Options options;
+  options.info_log = std::make_shared<NoLog>();
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.max_open_files = -1;
+  options.disable_auto_compactions = true;
+  return options;
+}
+
+// Text and metadata shrink well; tokens somewhat; unit vectors not at all. A look-up reads one block: keep them small.
+rocksdb::ColumnFamilyOptions FamilyOptions(int family, const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions options;
+  constexpr std::array kCompression = {rocksdb::kZSTD, rocksdb::kZSTD, rocksdb::kNoCompression, rocksdb::kZSTD};
+  options.compression = kCompression[static_cast<size_t>(family)];
+  options.disable_auto_compactions = true;
+  rocksdb::BlockBasedTableOptions table;
+  table.block_size = 16 << 10;
+  table.format_version = 5;
+  table.checksum = rocksdb::kXXH3;
+  table.block_cache = cache;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+std::vector<rocksdb::ColumnFamilyDescriptor> Families(const std::shared_ptr<rocksdb::Cache>& cache) {
+  std::vector<rocksdb::ColumnFamilyDescriptor> families = {{rocksdb::kDefaultColumnFamilyName, {}}};
+  for (int f = 0; f < kFamilies; ++f) families.emplace_back(kNames[static_cast<size_t>(f)], FamilyOptions(f, cache));
+  return families;
+}
+
+// An open database and its column families, closed in the right order.
+struct Database {
+  std::unique_ptr<rocksdb::DB> db;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;  // the default family first
+  ~Database() {
+    for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
+  }
+  rocksdb::ColumnFamilyHandle* family(int f) const { return handles[static_cast<size_t>(f) + 1]; }
+};
+
+}  // namespace
+
+struct StoreWriter::Impl {
+  // The table files of one column family.
+  struct Table {
+    std::unique_ptr<rocksdb::SstFileWriter> writer;
+    std::vector<std::string> files;
+  };
+
+  void Put(int f, SequenceId id, std::string_view value) {
+    Table& table = tables[static_cast<size_t>(f)];
+    if (table.writer && table.writer->FileSize() > kTableBytes) Close(f);
+    if (!table.writer) {
+      const rocksdb::Options options(rocksdb::DBOptions(BaseOptions()), FamilyOptions(f, nullptr));
+      table.writer = std::make_unique<rocksdb::SstFileWriter>(rocksdb::EnvOptions(), options);
+      table.files.push_back(
+          (incoming / fmt::format("{}-{:05}.sst", kNames[static_cast<size_t>(f)], table.files.size())).string());
+      Check(table.writer->Open(table.files.back()), "write", folder);
+    }
+    const auto key = Key(id);
+    Check(table.writer->Put(rocksdb::Slice(key.data(), key.size()), rocksdb::Slice(value.data(), value.size())),
+          "write", folder);
+  }
+
+  void Close(int f) {
+    Table& table = tables[static_cast<size_t>(f)];
+    if (!table.writer) return;
+    Check(table.writer->Finish(), "write", folder);
+    table.writer.reset();
+  }
+
+  fs::path folder, incoming;
+  std::array<Table, kFamilies> tables;
+};
+
+StoreWriter::StoreWriter(const fs::path& folder) : impl_(std::make_unique<Impl>()) {
+  impl_->folder = folder;
+  impl_->incoming = folder.string() + ".incoming";
+  MakeFolders(folder);
+  MakeFolders(impl_->incoming);
+}
+
+StoreWriter::~StoreWriter() = default;
+
+void StoreWriter::Add(const SequenceView& s) {
+  impl_->Put(kText, s.id, s.text);
+  impl_->Put(kTokens, s.id, {reinterpret_cast<const char*>(s.tokens.data()), s.tokens.size_bytes()});
+  impl_->Put(kEmbeddings, s.id, {reinterpret_cast<const char*>(s.embedding.data()), s.embedding.size_bytes()});
+  impl_->Put(kMetadata, s.id, s.metadata);
+}
+
+void StoreWriter::Finish() {
+  for (int f = 0; f < kFamilies; ++f) impl_->Close(f);
+  {
+    rocksdb::Options options = BaseOptions();
+    options.create_if_missing = true;
+    options.create_missing_column_families = true;
+    Database database;
+    rocksdb::DB* db = nullptr;
+    Check(rocksdb::DB::Open(options, impl_->folder.string(), Families(nullptr), &database.handles, &db), "create",
+          impl_->folder);
+    database.db.reset(db);
+    std::vector<rocksdb::IngestExternalFileArg> arguments;
+    for (int f = 0; f < kFamilies; ++f) {
+      if (impl_->tables[static_cast<size_t>(f)].files.empty()) continue;
+      rocksdb::IngestExternalFileArg argument;
+      argument.column_family = database.family(f);
+      argument.external_files = impl_->tables[static_cast<size_t>(f)].files;
+      argument.options.move_files = true;
+      argument.options.write_global_seqno = false;
+      arguments.push_back(std::move(argument));
+    }
+    if (!arguments.empty()) Check(db->IngestExternalFiles(arguments), "fill", impl_->folder);
+  }
+  fs::remove_all(impl_->incoming);
+  fs::remove(impl_->folder / "LOCK");
+}
+
+struct StoreReader::Impl {
+  std::string Get(int f, SequenceId id) const {
+    const auto key = Key(id);
+    std::string value;
+    const auto status =
+        database.db->Get(rocksdb::ReadOptions(), database.family(f), rocksdb::Slice(key.data(), key.size()), &value);
+    if (status.IsNotFound()) throw DataError("{} holds no sequence with id {}", folder.string(), id.value);
+    Check(status, "read", folder);
+    return value;
+  }
+  fs::path folder;
+  Database database;
+};
+
+StoreReader::StoreReader(const fs::path& folder) : impl_(std::make_unique<Impl>()) {
+  impl_->folder = folder;
+  rocksdb::DB* db = nullptr;
+  Check(rocksdb::DB::OpenForReadOnly(BaseOptions(), folder.string(), Families(rocksdb::NewLRUCache(16 << 20)),
+                                     &impl_->database.handles, &db),
+        "open", folder);
+  impl_->database.db.reset(db);
+}
+
+StoreReader::~StoreReader() = default;
+
+std::string StoreReader::Text(SequenceId id) const {
+  return impl_->Get(kText, id);
+}
+std::string StoreReader::Metadata(SequenceId id) const {
+  return impl_->Get(kMetadata, id);
+}
+
+std::vector<int32_t> StoreReader::Tokens(SequenceId id) const {
+  const std::string bytes = impl_->Get(kTokens, id);
+  std::vector<int32_t> tokens(bytes.size() / sizeof(int32_t));
+  if (!tokens.empty()) std::memcpy(tokens.data(), bytes.data(), tokens.size() * sizeof(int32_t));
+  return tokens;
+}
+
+void StoreReader::ForEach(const std::function<void(const SequenceView&)>& visit) const {
+  rocksdb::ReadOptions options;
+  options.verify_checksums = true;
+  options.fill_cache = false;
+  options.readahead_size = 2 << 20;
+  std::array<std::unique_ptr<rocksdb::Iterator>, kFamilies> at;
+  for (int f = 0; f < kFamilies; ++f) {
+    at[static_cast<size_t>(f)].reset(impl_->database.db->NewIterator(options, impl_->database.family(f)));
+    at[static_cast<size_t>(f)]->SeekToFirst();
+  }
+  std::vector<int32_t> tokens;
+  std::vector<float> embedding;
+  for (; at[kText]->Valid(); at[kText]->Next()) {
+    const rocksdb::Slice key = at[kText]->key();
+    for (int f = kTokens; f < kFamilies; ++f) {
+      auto& it = *at[static_cast<size_t>(f)];
+      Check(it.status(), "read", impl_->folder);
+      if (!it.Valid() || it.key() != key) {
+        throw DataError("{}: column family {} lacks id {}", impl_->folder.string(), kNames[static_cast<size_t>(f)],
+                        IdOf(key).value);
+      }
+    }
+    const auto copy = [&]<class T>(int f, std::vector<T>* to) {  // values need not be aligned
+      const rocksdb::Slice value = at[static_cast<size_t>(f)]->value();
+      to->resize(value.size() / sizeof(T));
+      if (!to->empty()) std::memcpy(to->data(), value.data(), to->size() * sizeof(T));
+    };
+    copy(kTokens, &tokens);
+    copy(kEmbeddings, &embedding);
+    visit({IdOf(key), at[kText]->value().ToStringView(), at[kMetadata]->value().ToStringView(), tokens, embedding});
+    for (int f = kTokens; f < kFamilies; ++f) at[static_cast<size_t>(f)]->Next();
+  }
+  for (int f = 0; f < kFamilies; ++f) {
+    const auto& it = *at[static_cast<size_t>(f)];
+    Check(it.status(), "read", impl_->folder);
+    if (it.Valid())
+      throw DataError("{}: column family {} holds more ids than the others", impl_->folder.string(),
+                      kNames[static_cast<size_t>(f)]);
+  }
+}
+
+}  // namespace hullft::index

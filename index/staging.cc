@@ -1,0 +1,110 @@
+#include "index/staging.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <tuple>
+#include <utility>
+
+#include "common/error.h"
+#include "common/hash.h"
+
+namespace hullft::index {
+namespace {
+namespace fs = std::filesystem;
+
+struct Header {  // before each sequence's text and metadata
+  uint64_t id;
+  int64_t row;
+  uint32_t text_bytes, metadata_bytes;
+};
+
+constexpr size_t kBufferBytes = 256 << 10;
+
+}  // namespace
+
+int PartitionOf(std::string_view text, int partitions) {
+  return static_cast<int>(Hash64(text) % static_cast<uint64_t>(partitions));
+}
+
+fs::path StagedFile(const fs::path& folder, int partition) {
+  return folder / fmt::format("part-{:05}.staged", partition);
+}
+
+StageWriter::StageWriter(fs::path folder, int partitions)
+    : folder_(std::move(folder)), buffers_(static_cast<size_t>(partitions)) {
+  MakeFolders(folder_);
+  for (int p = 0; p < partitions; ++p) {
+    fs::remove(StagedFile(folder_, p));
+    const AppendFile create(StagedFile(folder_, p));
+  }
+}
+
+void StageWriter::Add(const StagedSequence& s) {
+  HULLFT_CHECK(s.text.size() + s.metadata.size() < std::numeric_limits<uint32_t>::max());
+  const int partition = PartitionOf(s.text, static_cast<int>(buffers_.size()));
+  std::string& buffer = buffers_[static_cast<size_t>(partition)];
+  const Header header{s.id.value, s.row, static_cast<uint32_t>(s.text.size()),
+                      static_cast<uint32_t>(s.metadata.size())};
+  buffer.append(reinterpret_cast<const char*>(&header), sizeof header).append(s.text).append(s.metadata);
+  if (buffer.size() >= kBufferBytes) Flush(partition);
+}
+
+void StageWriter::Flush(int partition) {
+  std::string& buffer = buffers_[static_cast<size_t>(partition)];
+  AppendFile(StagedFile(folder_, partition))
+      .Append(buffer);  // opened each time: there may be more partitions than files allowed
+  buffer.clear();
+}
+
+void StageWriter::Finish() {
+  for (int p = 0; p < static_cast<int>(buffers_.size()); ++p) {
+    Flush(p);
+    FsyncFile(StagedFile(folder_, p));
+  }
+}
+
+StagedPartition::StagedPartition(const fs::path& folder, int partition) : file_(StagedFile(folder, partition)) {
+  struct Entry {
+    uint64_t hash, id, offset;
+  };
+  std::vector<Entry> entries;
+  for (uint64_t offset = 0; offset < file_.bytes().size();) {
+    const StagedSequence s = At(offset);
+    entries.push_back({Hash64(s.text), s.id.value, offset});
+    offset += sizeof(Header) + s.text.size() + s.metadata.size();
+  }
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return std::tie(a.hash, a.id) < std::tie(b.hash, b.id); });
+  std::vector<std::pair<uint64_t, uint64_t>> kept;  // id, offset
+  for (size_t i = 0; i < entries.size();) {
+    size_t end = i;
+    std::vector<uint64_t> distinct;  // of this hash: nearly always one
+    for (; end < entries.size() && entries[end].hash == entries[i].hash; ++end) {
+      const std::string_view text = At(entries[end].offset).text;
+      if (std::any_of(distinct.begin(), distinct.end(), [&](uint64_t other) { return At(other).text == text; })) {
+        ++duplicates_;
+      } else {
+        distinct.push_back(entries[end].offset);
+        kept.emplace_back(entries[end].id, entries[end].offset);
+      }
+    }
+    i = end;
+  }
+  std::sort(kept.begin(), kept.end());
+  offsets_.reserve(kept.size());
+  for (const auto& [id, offset] : kept) offsets_.push_back(offset);
+}
+
+StagedSequence StagedPartition::At(uint64_t offset) const {
+  const auto bytes = file_.bytes();
+  Header header{};
+  HULLFT_CHECK(offset + sizeof header <= bytes.size(), "a staged file is cut off: start over with --force");
+  std::memcpy(&header, bytes.data() + offset, sizeof header);
+  const char* text = reinterpret_cast<const char*>(bytes.data()) + offset + sizeof header;
+  HULLFT_CHECK(offset + sizeof header + header.text_bytes + header.metadata_bytes <= bytes.size(),
+               "a staged file is cut off: start over with --force");
+  return {{header.id}, header.row, {text, header.text_bytes}, {text + header.text_bytes, header.metadata_bytes}};
+}
+
+}  // namespace hullft::index
