@@ -45,9 +45,9 @@ std::optional<LaunchedRanks> RanksFromEnvironment() {
 }
 
 bool InMpiLaunch() {
-  if (NumberFrom("OMPI_COMM_WORLD_SIZE") || NumberFrom("PMI_SIZE") || NumberFrom("PMIX_RANK")) return true;
-  const auto step = SlurmStepTasks();
-  return step && step->count > 1;
+  if (NumberFrom("OMPI_COMM_WORLD_SIZE") || NumberFrom("PMI_SIZE")) return true;
+  if (const auto step = SlurmStepTasks()) return step->count > 1;  // where pmix is the default, -n 1 has PMIX_RANK too
+  return NumberFrom("PMIX_RANK").has_value();
 }
 
 void CheckWorldSize(int world_size) {

@@ -67,7 +67,8 @@ TEST_F(Launch, SrunWithoutTheRightPmiIsRefused) {
 TEST_F(Launch, StepOfFewerTasksThanItsJob) {
   Set({{"SLURM_PROCID", "1"}, {"SLURM_STEP_ID", "3"}, {"SLURM_NTASKS", "8"}, {"SLURM_STEP_NUM_TASKS", "2"}});
   EXPECT_EQ(RanksFromEnvironment()->count, 2);
-  Set({{"SLURM_PROCID", "0"}, {"SLURM_STEP_ID", "3"}, {"SLURM_NTASKS", "8"}, {"SLURM_STEP_NUM_TASKS", "1"}});
+  Set({{"SLURM_PROCID", "0"}, {"SLURM_STEP_ID", "3"}, {"SLURM_NTASKS", "8"}, {"SLURM_STEP_NUM_TASKS", "1"},
+       {"PMIX_RANK", "0"}});
   EXPECT_FALSE(InMpiLaunch()) << "srun -n 1 is a plain run";
 }
 
