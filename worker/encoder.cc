@@ -57,7 +57,8 @@ void CheckPooling(const fs::path& folder) {
 // Tokens with special ones: as asked for, else the folder's own setting, else what the positions allow.
 int ResolveMaxLength(const fs::path& folder, int asked, int64_t model_limit) {
   if (asked < 0 || asked > model_limit) {
-    throw UsageError("the encoder's max-length is {}, it must be from 1 to {} (or 0: the model's own)", asked, model_limit);
+    throw UsageError("the encoder's max-length is {}, it must be from 1 to {} (or 0: the model's own)", asked,
+                     model_limit);
   }
   if (asked > 0) return asked;
   const fs::path path = folder / "sentence_bert_config.json";
@@ -113,9 +114,15 @@ std::unique_ptr<Encoder> Encoder::Load(const EncoderOptions& options) {
   return encoder;
 }
 
-int Encoder::dim() const { return static_cast<int>(impl_->model.width()); }
-int Encoder::max_length() const { return impl_->max_length; }
-const std::string& Encoder::digest() const { return impl_->digest; }
+int Encoder::dim() const {
+  return static_cast<int>(impl_->model.width());
+}
+int Encoder::max_length() const {
+  return impl_->max_length;
+}
+const std::string& Encoder::digest() const {
+  return impl_->digest;
+}
 
 void Encoder::Embed(std::span<const std::string_view> texts, std::span<float> out) const {
   const size_t width = static_cast<size_t>(dim());

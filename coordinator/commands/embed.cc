@@ -1,8 +1,97 @@
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "common/error.h"
+#include "common/npy.h"
+#include "common/options.h"
+#include "common/progress.h"
+#include "common/tokenizer/tokenizer.h"
 #include "coordinator/commands/commands.h"
+#include "worker/encoder.h"
+#include "worker/runtime.h"
 
 namespace hullft::coordinator {
+namespace {
 
-int EmbedCommand(const Arguments&) { throw Error(Code::kInternal, "hullft embed is not written yet"); }
+// The field "text" of one line; `where` is "FILE: line N".
+std::string TextOf(const std::string& line, const std::string& where) {
+  constexpr const char* kHint = "every line must be an object with a text: {\"text\": \"...\"}";
+  const nlohmann::json record = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (record.is_discarded()) throw Error(Code::kData, where + " is not JSON", kHint);
+  if (!record.is_object() || !record.contains("text") || !record["text"].is_string()) {
+    throw Error(Code::kData, where + " has no text", kHint);
+  }
+  std::string text = record["text"];
+  if (text.empty()) throw Error(Code::kData, where + " has an empty text", kHint);
+  if (!IsValidUtf8(text)) throw Error(Code::kData, where + ": the text is not valid UTF-8", kHint);
+  return text;
+}
+
+std::vector<std::string> ReadTexts(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw IoError("open", path);
+  std::vector<std::string> texts;
+  std::string line;
+  for (int64_t number = 1; std::getline(file, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    texts.push_back(TextOf(line, fmt::format("{}: line {}", path, number)));
+  }
+  if (file.bad()) throw IoError("read", path);
+  if (texts.empty()) throw DataError("{} holds no records", path);
+  return texts;
+}
+
+}  // namespace
+
+int EmbedCommand(const Arguments& args) {
+  worker::EncoderOptions options;
+  std::string input, output;
+  bool json = false, quiet = false;
+  OptionTable table("hullft embed",
+                    "Embeds every text of a JSONL file: one float32 row of length 1 a text, in order, as a .npy file.");
+  table.Add("encoder", &options.model_dir, "Hugging Face folder of a BERT or RoBERTa encoder").Required();
+  table.Add("input", &input, "JSONL file, one {\"text\": \"...\"} a line").Required();
+  table.Add("output", &output, "the .npy file to write; appears only when it is whole").Required();
+  table.Add("max-length", &options.max_length, "texts are cut to this many tokens; 0: the encoder's own limit")
+      .Range(0, 1 << 20)
+      .Unit("tokens");
+  table.Add("threads", &options.threads, "texts embedded at once; 0: all usable cores")
+      .Range(0, 4096)
+      .NotPartOfResult();
+  table.Add("json", &json, "print a summary as JSON on standard output");
+  table.Add("quiet", &quiet, "no progress").NotPartOfResult();
+  if (table.Parse(args)) return 0;
+
+  const std::vector<std::string> texts = ReadTexts(input);
+  worker::InitTorchRuntime(1);
+  const auto encoder = worker::Encoder::Load(options);
+  const size_t width = static_cast<size_t>(encoder->dim());
+  const std::vector<std::string_view> views(texts.begin(), texts.end());
+  std::vector<float> vectors(texts.size() * width);
+  {
+    Progress progress("embedding", "texts", static_cast<int64_t>(texts.size()), 0, !quiet);
+    constexpr size_t kBatch = 256;  // large enough to keep threads busy, small enough for the progress display
+    for (size_t begin = 0; begin < views.size(); begin += kBatch) {
+      const size_t count = std::min(kBatch, views.size() - begin);
+      encoder->Embed(std::span(views).subspan(begin, count), std::span(vectors).subspan(begin * width, count * width));
+      progress.Add(static_cast<int64_t>(count));
+    }
+  }
+  const std::vector<int64_t> shape = {static_cast<int64_t>(texts.size()), encoder->dim()};
+  WriteNpy(output, shape, vectors);
+  if (json) {
+    const nlohmann::ordered_json summary = {{"rows", shape[0]},
+                                            {"dim", shape[1]},
+                                            {"max_length", encoder->max_length()},
+                                            {"encoder_digest", encoder->digest()},
+                                            {"output", output}};
+    fmt::print("{}\n", summary.dump());
+  }
+  return 0;
+}
 
 }  // namespace hullft::coordinator

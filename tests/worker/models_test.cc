@@ -12,7 +12,7 @@
 
 #include "common/error.h"
 #include "common/files.h"
-#include "worker/checkpoint/safetensors.h"
+#include "tests/worker/golden_tensor.h"
 #include "worker/models/language_model.h"
 
 namespace hullft::worker {
@@ -23,14 +23,6 @@ using nlohmann::json;
 using testing::HasSubstr;
 
 const fs::path kModels = fs::path(HULLFT_GOLDENS) / "models";
-
-at::Tensor Golden(const SafetensorsFile& file, const std::string& name) {
-  const TensorView& view = file.tensors().at(name);
-  const at::ScalarType type = view.dtype == "I64" ? at::kLong : at::kFloat;
-  at::Tensor tensor = at::empty(view.shape, type);
-  std::memcpy(tensor.data_ptr(), view.bytes.data(), view.bytes.size());
-  return tensor;
-}
 
 std::vector<std::string> GoldenModels() {
   std::vector<std::string> names;

@@ -67,13 +67,11 @@ void BertModel::LoadWeights(const std::filesystem::path& folder, const std::stri
   std::vector<LayerIndex> indices;
   for (int64_t i = 0; i < layers; ++i) {
     const std::string at = "encoder.layer." + std::to_string(i) + ".";
-    indices.push_back({affine(at + "attention.self.query", {width_, width_}),
-                       affine(at + "attention.self.key", {width_, width_}),
-                       affine(at + "attention.self.value", {width_, width_}),
-                       affine(at + "attention.output.dense", {width_, width_}),
-                       affine(at + "attention.output.LayerNorm", {width_}),
-                       affine(at + "intermediate.dense", {mlp_width_, width_}),
-                       affine(at + "output.dense", {width_, mlp_width_}), affine(at + "output.LayerNorm", {width_})});
+    indices.push_back(
+        {affine(at + "attention.self.query", {width_, width_}), affine(at + "attention.self.key", {width_, width_}),
+         affine(at + "attention.self.value", {width_, width_}), affine(at + "attention.output.dense", {width_, width_}),
+         affine(at + "attention.output.LayerNorm", {width_}), affine(at + "intermediate.dense", {mlp_width_, width_}),
+         affine(at + "output.dense", {width_, mlp_width_}), affine(at + "output.LayerNorm", {width_})});
   }
   const Checkpoint checkpoint(folder);
   digest_ = checkpoint.Digest();
@@ -85,8 +83,8 @@ void BertModel::LoadWeights(const std::filesystem::path& folder, const std::stri
   for (const LayerIndex& index : indices) {
     const Affine q = pair(index.q), k = pair(index.k), v = pair(index.v);
     const Affine qkv{at::cat({q.weight, k.weight, v.weight}), at::cat({q.bias, k.bias, v.bias})};
-    layers_.push_back({qkv, pair(index.out), pair(index.attention_norm), pair(index.up), pair(index.down),
-                       pair(index.mlp_norm)});
+    layers_.push_back(
+        {qkv, pair(index.out), pair(index.attention_norm), pair(index.up), pair(index.down), pair(index.mlp_norm)});
   }
 }
 
@@ -118,7 +116,8 @@ at::Tensor BertModel::Hidden(std::span<const int32_t> ids) const {
     throw DataError("a text of {} tokens does not fit the encoder's 1 to {}", length, max_tokens_);
   }
   for (const int32_t id : ids) {
-    if (id < 0 || id >= vocab_size_) throw DataError("token {} is outside the encoder's vocabulary of {}", id, vocab_size_);
+    if (id < 0 || id >= vocab_size_)
+      throw DataError("token {} is outside the encoder's vocabulary of {}", id, vocab_size_);
   }
   const c10::InferenceMode inference;
   const at::Tensor tokens = at::empty({length}, at::kLong);

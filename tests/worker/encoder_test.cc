@@ -1,0 +1,219 @@
+// Encoders against the reference: hidden states and vectors of the golden ids, vectors of the golden texts through the
+// tokenizer and the truncation; the same bits in any batch and at any number of threads.
+#include "worker/encoder.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "common/error.h"
+#include "common/files.h"
+#include "tests/worker/golden_tensor.h"
+#include "worker/models/bert.h"
+
+namespace hullft::worker {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+
+const fs::path kGoldens = HULLFT_GOLDENS;
+
+struct Case {
+  std::string golden, tokenizer;  // tokenizer empty: a real model's own
+  bool hidden;
+};
+
+// A folder with the golden encoder's weights and its tokenizer, which the goldens keep elsewhere.
+class Folder {
+ public:
+  explicit Folder(const std::string& encoder, const std::string& tokenizer) {
+    std::string name = (fs::temp_directory_path() / "hullft_encoder_XXXXXX").string();
+    path_ = ::mkdtemp(name.data());
+    for (const char* file : {"config.json", "model.safetensors"}) {
+      fs::copy_file(kGoldens / "encoders" / encoder / file, path_ / file);
+    }
+    fs::copy_file(kGoldens / "tokenizers" / (tokenizer + ".tokenizer.json"), path_ / "tokenizer.json");
+  }
+  ~Folder() { fs::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  const fs::path& path() const { return path_; }
+  void Write(const std::string& file, const std::string& content) const {
+    fs::create_directories((path_ / file).parent_path());
+    std::ofstream(path_ / file, std::ios::binary) << content;
+  }
+  void SetConfig(const std::string& field, const json& value) const {
+    json config = json::parse(ReadFile(path_ / "config.json"));
+    config[field] = value;
+    Write("config.json", config.dump());
+  }
+
+ private:
+  fs::path path_;
+};
+
+std::vector<std::string> Texts(const std::string& golden) {
+  return json::parse(ReadFile(kGoldens / "encoders" / golden / "golden.json"))["texts"].get<std::vector<std::string>>();
+}
+
+std::vector<float> EmbedAll(const Encoder& encoder, const std::vector<std::string>& texts) {
+  const std::vector<std::string_view> views(texts.begin(), texts.end());
+  std::vector<float> out(texts.size() * static_cast<size_t>(encoder.dim()));
+  encoder.Embed(views, out);
+  return out;
+}
+
+void ExpectNear(const std::vector<float>& ours, const at::Tensor& golden) {
+  ASSERT_EQ(static_cast<int64_t>(ours.size()), golden.numel());
+  const at::Tensor mine = at::from_blob(const_cast<float*>(ours.data()), golden.sizes(), at::kFloat);
+  EXPECT_LT((mine - golden).abs().max().item<float>(), 1e-5);
+  EXPECT_GT((mine * golden).sum(1).min().item<float>(), 0.99999);
+}
+
+class GoldenEncoder : public testing::TestWithParam<Case> {
+ protected:
+  SafetensorsFile golden_{kGoldens / "encoders" / GetParam().golden / "golden.safetensors"};
+  int max_length_ = json::parse(ReadFile(kGoldens / "encoders" / GetParam().golden / "golden.json"))["max_length"];
+};
+
+TEST_P(GoldenEncoder, HiddenStatesAndVectorsOfIds) {
+  const BertModel model(GetParam().hidden ? kGoldens / "encoders" / GetParam().golden : RealModel("all-minilm-l6-v2"));
+  const at::Tensor ids = Golden(golden_, "input_ids"), mask = Golden(golden_, "attention_mask");
+  std::vector<float> vectors(static_cast<size_t>(ids.size(0) * model.width()));
+  for (int64_t row = 0; row < ids.size(0); ++row) {
+    const int64_t length = mask[row].sum().item<int64_t>();
+    const at::Tensor row_ids = ids[row].narrow(0, 0, length).to(at::kInt);
+    const std::span<const int32_t> tokens(row_ids.data_ptr<int32_t>(), static_cast<size_t>(length));
+    model.Embed(tokens, std::span(vectors).subspan(static_cast<size_t>(row * model.width()),
+                                                   static_cast<size_t>(model.width())));
+    if (!GetParam().hidden) continue;
+    const at::Tensor expected = Golden(golden_, "last_hidden_state")[row].narrow(0, 0, length);
+    EXPECT_LT((model.Hidden(tokens) - expected).abs().max().item<float>(), 1e-5);
+  }
+  ExpectNear(vectors, Golden(golden_, "embed_query"));
+  ExpectNear(vectors, Golden(golden_, "embed_texts"));
+}
+
+TEST_P(GoldenEncoder, VectorsOfTexts) {
+  std::unique_ptr<Folder> tiny;
+  if (GetParam().hidden) tiny = std::make_unique<Folder>(GetParam().golden, GetParam().tokenizer);
+  const fs::path folder = tiny ? tiny->path() : RealModel("all-minilm-l6-v2");
+  const auto encoder = Encoder::Load({folder.string(), max_length_, 2});
+  EXPECT_EQ(encoder->max_length(), max_length_);
+  ExpectNear(EmbedAll(*encoder, Texts(GetParam().golden)), Golden(golden_, "embed_query"));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GoldenEncoder,
+                         testing::Values(Case{"bert_tiny", "bert_uncased_2000", true},
+                                         Case{"roberta_tiny", "roberta_2000", true}, Case{"minilm_max256", "", false},
+                                         Case{"minilm_max512", "", false}),
+                         [](const auto& info) { return info.param.golden; });
+
+TEST(Encoder, SameBitsInAnyBatchAndOnAnyNumberOfThreads) {
+  const std::string folder = RealModel("all-minilm-l6-v2").string();
+  std::vector<std::string> texts = Texts("minilm_max256");
+  const auto encoder = Encoder::Load({folder, 0, 1});
+  EXPECT_EQ(encoder->max_length(), 256);  // sentence_bert_config.json, not the 128 of tokenizer.json
+  std::vector<float> alone;
+  for (const std::string& text : texts) {
+    const std::vector<float> one = EmbedAll(*encoder, {text});
+    alone.insert(alone.end(), one.begin(), one.end());
+  }
+  EXPECT_EQ(EmbedAll(*encoder, texts), alone);
+  for (const int threads : {2, 3, 5}) {
+    const auto other = Encoder::Load({folder, 0, threads});
+    EXPECT_EQ(EmbedAll(*other, texts), alone) << threads << " threads";
+    EXPECT_EQ(other->digest(), encoder->digest());
+  }
+  at::set_num_threads(2);  // what the process does elsewhere must not matter, and must be as before afterwards
+  EXPECT_EQ(EmbedAll(*encoder, texts), alone);
+  EXPECT_EQ(at::get_num_threads(), 2);
+  EXPECT_NE(Encoder::Load({folder, 128, 1})->digest(), encoder->digest());
+}
+
+// One thread a text: neither OpenMP nor MKL may start threads of their own.
+TEST(Encoder, StartsNoThreadsBesidesItsOwn) {
+  const auto encoder = Encoder::Load({RealModel("all-minilm-l6-v2").string(), 0, 1});
+  const auto count = [] { return std::distance(fs::directory_iterator("/proc/self/task"), fs::directory_iterator{}); };
+  at::set_num_threads(4);
+  const auto before = count();
+  EmbedAll(*encoder, Texts("minilm_max512"));
+  EXPECT_EQ(count(), before);
+}
+
+TEST(Encoder, PaddingTokensInsideATextKeepRobertasPositions) {
+  const BertModel model(kGoldens / "encoders/roberta_tiny");
+  const std::vector<int32_t> plain = {0, 100, 101, 2}, padded = {0, 100, 1, 101, 2};
+  const at::Tensor a = model.Hidden(plain), b = model.Hidden(padded);
+  EXPECT_EQ(b.size(0), 5);
+  EXPECT_EQ(model.max_tokens(), 48);
+  EXPECT_THROW(model.Hidden(std::vector<int32_t>(49, 5)), Error);
+  EXPECT_THROW(model.Hidden(std::vector<int32_t>{2001}), Error);
+  EXPECT_THROW(model.Hidden(std::vector<int32_t>{-1}), Error);
+  EXPECT_THROW(model.Hidden({}), Error);
+}
+
+template <class Body>
+std::string Failure(Code code, Body&& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code);
+    return error.what();
+  }
+  ADD_FAILURE() << "no error";
+  return "";
+}
+
+TEST(Encoder, WhatIsNotImplementedIsNamed) {
+  const std::vector<std::tuple<std::string, json>> cases = {
+      {"hidden_act", "gelu_10"}, {"position_embedding_type", "relative_key"},
+      {"is_decoder", true},      {"model_type", "deberta"},
+      {"embedding_size", 128},   {"num_attention_heads", 5}};
+  for (const auto& [field, value] : cases) {
+    const Folder folder("bert_tiny", "bert_uncased_2000");
+    folder.SetConfig(field, value);
+    EXPECT_THAT(Failure(Code::kData, [&] { Encoder::Load({folder.path().string(), 0, 1}); }), HasSubstr(field));
+  }
+  const Folder pooled("bert_tiny", "bert_uncased_2000");
+  pooled.Write("modules.json", R"([{"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}])");
+  pooled.Write("1_Pooling/config.json",
+               R"({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true})");
+  const auto load = [&] { Encoder::Load({pooled.path().string(), 0, 1}); };
+  EXPECT_THAT(Failure(Code::kData, load), HasSubstr("pooling_mode_cls_token"));
+  pooled.Write("modules.json", R"([{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}])");
+  EXPECT_THAT(Failure(Code::kData, load), HasSubstr("sentence_transformers.models.Dense"));
+}
+
+TEST(Encoder, LengthsOutOfRangeAreUsageErrors) {
+  const Folder folder("bert_tiny", "bert_uncased_2000");
+  const auto load = [&](int max_length) { return Encoder::Load({folder.path().string(), max_length, 1}); };
+  EXPECT_EQ(load(0)->max_length(), 48);
+  Failure(Code::kUsage, [&] { load(49); });
+  Failure(Code::kUsage, [&] { load(2); });  // [CLS] and [SEP] alone
+  EXPECT_EQ(load(3)->max_length(), 3);
+}
+
+TEST(Encoder, AVectorThatIsNotFiniteNamesItsRow) {
+  const Folder folder("bert_tiny", "bert_uncased_2000");
+  std::string weights = ReadFile(folder.path() / "model.safetensors");
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(weights.data() + weights.size() - 32 * 32 * 4 - 4 * 32 * 4 * 64, &nan, 4);
+  folder.Write("model.safetensors", weights);
+  const auto encoder = Encoder::Load({folder.path().string(), 0, 1});
+  EXPECT_THAT(Failure(Code::kNumeric, [&] { EmbedAll(*encoder, {"some text"}); }), HasSubstr("text 0"));
+}
+
+}  // namespace
+}  // namespace hullft::worker
