@@ -19,21 +19,21 @@ nlohmann::json ParseJson(const std::string& bytes, const std::string& file) {
   }
 }
 
-// An added token has the id that the reference gives it when it loads the file; the reference goes on with another id
-// than the file says, here that is an error.
+// The id that the reference gives an added token when it loads the file: that of the vocabulary, or the next free one.
+// It pays no heed to the id in the file; where the two differ, the model was trained with one of them, and nobody knows
+// which.
 void CheckId(const AddedToken& token, const Pipeline& pipeline, const Place& place) {
-  const int32_t in_model = pipeline.model->vocabulary().Id(token.content);
-  if (in_model >= 0 && in_model != token.id)
-    throw DataError("{}: {} gives '{}' the id {}, but the model's vocabulary gives it {}", place.file, place.field,
-                    token.content, token.id, in_model);
-  if (in_model < 0 && pipeline.model->vocabulary().Content(token.id) != nullptr)
-    throw DataError("{}: {} gives '{}' the id {}, which the model's vocabulary gives to '{}'", place.file, place.field,
-                    token.content, token.id, *pipeline.model->vocabulary().Content(token.id));
-  const auto same_content = pipeline.added_ids.find(token.content);
-  const auto same_id = pipeline.added_contents.find(token.id);
-  if (same_content != pipeline.added_ids.end() || same_id != pipeline.added_contents.end())
-    throw DataError("{}: {} repeats the content or the id of another added token ('{}', {})", place.file, place.field,
-                    token.content, token.id);
+  const Vocabulary& vocabulary = pipeline.model->vocabulary();
+  int32_t expected = vocabulary.Id(token.content);
+  if (expected < 0) {
+    expected = vocabulary.size();
+    if (!pipeline.added_contents.empty()) expected = std::max(expected, pipeline.added_contents.rbegin()->first + 1);
+  }
+  if (pipeline.added_ids.contains(token.content))
+    throw DataError("{}: {} repeats the added token '{}'", place.file, place.field, token.content);
+  if (token.id != expected)
+    throw DataError("{}: {} gives '{}' the id {}, but vocabulary and order of the file make it {}", place.file,
+                    place.field, token.content, token.id, expected);
 }
 
 void ReadAdded(Fields& fields, Pipeline* pipeline) {

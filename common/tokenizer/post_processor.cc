@@ -67,9 +67,13 @@ SpecialFrame ReadSequence(Fields& fields) {
   SpecialFrame frame;
   const nlohmann::json& list = fields.Array("processors");
   for (size_t i = 0; i < list.size(); ++i) {
-    const SpecialFrame outer = ReadPostProcessor(list[i], fields.place().Inside("processors").At(i));
-    frame.front.insert(frame.front.begin(), outer.front.begin(), outer.front.end());
-    frame.back.insert(frame.back.end(), outer.back.begin(), outer.back.end());
+    const Place place = fields.place().Inside("processors").At(i);
+    SpecialFrame next = ReadPostProcessor(list[i], place);
+    if (next.front.empty() && next.back.empty()) continue;
+    // The reference's second one would frame every special token of the first, which no model means.
+    if (!frame.front.empty() || !frame.back.empty())
+      FailUnimplemented(place, "is the second post-processor of a sequence that adds special tokens");
+    frame = std::move(next);
   }
   return frame;
 }

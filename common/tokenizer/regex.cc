@@ -4,8 +4,11 @@
 #include <pcre2.h>
 
 #include <new>
+#include <utility>
+#include <vector>
 
 #include "common/error.h"
+#include "common/tokenizer/unicode.h"
 
 namespace hullft::tokenizer {
 namespace {
@@ -23,13 +26,26 @@ std::string PcreMessage(int code) {
   return reinterpret_cast<const char*>(buffer);
 }
 
-// One per thread and grown on demand: matching must not allocate per call.
-pcre2_match_data* ThreadMatchData() {
-  thread_local const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(
-      pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
-  if (data == nullptr) throw std::bad_alloc();
-  return data.get();
-}
+// One per thread: matching must not allocate per call.
+struct ThreadState {
+  ThreadState() : data(pcre2_match_data_create(1, nullptr)), context(pcre2_match_context_create(nullptr)) {
+    if (data == nullptr || context == nullptr) throw std::bad_alloc();
+    // The default limits stop runaway patterns on short texts; here texts are long (a 50 MB line of spaces) and
+    // patterns tame.
+    pcre2_set_match_limit(context, UINT32_MAX);
+    pcre2_set_depth_limit(context, UINT32_MAX);
+    pcre2_set_heap_limit(context, UINT32_MAX);
+  }
+  ~ThreadState() {
+    pcre2_match_data_free(data);
+    pcre2_match_context_free(context);
+  }
+  ThreadState(const ThreadState&) = delete;
+  ThreadState& operator=(const ThreadState&) = delete;
+
+  pcre2_match_data* const data;
+  pcre2_match_context* const context;
+};
 
 }  // namespace
 
@@ -39,7 +55,7 @@ struct Regex::Impl {
 };
 
 Regex::Regex(const std::string& pattern, const Place& place) : impl_(std::make_unique<Impl>()) {
-  impl_->pattern = SpellOutSpaces(pattern);
+  impl_->pattern = WithReferenceClasses(pattern);
   int error = 0;
   PCRE2_SIZE at = 0;
   impl_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(impl_->pattern.data()), impl_->pattern.size(),
@@ -56,37 +72,76 @@ Regex::~Regex() {
 }
 
 std::optional<Regex::Match> Regex::Find(std::string_view text, size_t from) const {
-  pcre2_match_data* data = ThreadMatchData();
-  const int result = pcre2_match(impl_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
-                                 PCRE2_NO_UTF_CHECK, data, nullptr);
+  thread_local const ThreadState state;
+  const auto match = [&](uint32_t options) {
+    return pcre2_match(impl_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
+                       PCRE2_NO_UTF_CHECK | options, state.data, state.context);
+  };
+  int result = match(0);
+  // The JIT's stack is small and fixed; the interpreter keeps its on the heap.
+  if (result == PCRE2_ERROR_JIT_STACKLIMIT) result = match(PCRE2_NO_JIT);
   if (result == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (result < 0)
     throw DataError("matching the regular expression '{}' failed: {}", impl_->pattern, PcreMessage(result));
-  const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(data);
+  const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(state.data);
   return Match{ends[0], ends[1]};
 }
 
-std::string SpellOutSpaces(const std::string& pattern) {
+namespace {
+
+// The characters of a class of the reference that `complement` (such as \P{L}) matches in this PCRE2, as the inside of
+// a character class.
+std::string MissingFromPcre(const std::string& complement, uint16_t reference_class) {
+  std::string all;
+  for (char32_t code = 0; code < 0x110000; ++code)
+    if (IsA(code, reference_class)) AppendUtf8(code, &all);
+  const Regex missing(complement, {"regex.cc", complement});
+  std::vector<std::pair<char32_t, char32_t>> runs;
+  for (auto match = missing.Find(all, 0); match; match = missing.Find(all, match->end)) {
+    const char32_t code = DecodeAt(all, match->begin).code;
+    if (runs.empty() || runs.back().second + 1 != code) runs.emplace_back(code, code);
+    runs.back().second = code;
+  }
+  std::string ranges;
+  for (const auto& [first, last] : runs)
+    ranges += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", static_cast<uint32_t>(first), static_cast<uint32_t>(last));
+  return ranges;
+}
+
+// The inside of a character class that an escape of the reference means, or nothing for one that PCRE2 may keep.
+std::optional<std::string> ClassOf(std::string_view escape) {
+  if (escape.starts_with("\\s")) return kSpaces;
+  if (escape.starts_with("\\S")) return kNotSpaces;
+  if (escape.starts_with("\\p{L}")) {
+    static const std::string letters = "\\p{L}" + MissingFromPcre("\\P{L}", kLetter);
+    return letters;
+  }
+  if (escape.starts_with("\\p{N}")) {
+    static const std::string numbers = "\\p{N}" + MissingFromPcre("\\P{N}", kNumber);
+    return numbers;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string WithReferenceClasses(const std::string& pattern) {
   std::string out;
   bool in_class = false;
   for (size_t i = 0; i < pattern.size(); ++i) {
     const char c = pattern[i];
-    if (c == '\\' && i + 1 < pattern.size()) {
-      const char next = pattern[++i];
-      if (next == 's' || next == 'S') {
-        const char* const set = next == 's' ? kSpaces : kNotSpaces;
-        out += in_class ? set : std::string("[") + set + "]";
-      } else {
-        out += {c, next};
-      }
+    if (c != '\\' || i + 1 == pattern.size()) {
+      if (c == '[') in_class = true;
+      if (c == ']') in_class = false;
+      out += c;
       continue;
     }
-    if (c == '[' && !in_class) {
-      in_class = true;
-    } else if (c == ']' && in_class) {
-      in_class = false;
+    if (const std::optional<std::string> set = ClassOf(std::string_view(pattern).substr(i))) {
+      out += in_class ? *set : "[" + *set + "]";
+      i += pattern[i + 1] == 'p' ? 4 : 1;
+    } else {
+      out += {c, pattern[++i]};
     }
-    out += c;
   }
   return out;
 }

@@ -31,8 +31,9 @@ class Regex {
   std::unique_ptr<Impl> impl_;
 };
 
-// PCRE2's \s takes U+180E for a space, Oniguruma's does not (nor does Unicode since 6.3): spells \s and \S out. PCRE2's
-// quantifier braces, classes and lookarounds mean the same.
-std::string SpellOutSpaces(const std::string& pattern);
+// The pattern with the reference's meaning of \s, \S, \p{L} and \p{N} spelled out, whatever PCRE2's version: PCRE2's \s
+// takes U+180E for a space, and its tables may be of an older Unicode than the reference's. Other properties (\p{Lu},
+// \P{L}, \w, \d) are those of PCRE2's own Unicode version, which may differ in letters that Unicode added after 2021.
+std::string WithReferenceClasses(const std::string& pattern);
 
 }  // namespace hullft::tokenizer

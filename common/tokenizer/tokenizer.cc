@@ -62,7 +62,7 @@ struct Tokenizer::Impl {
 };
 
 void Tokenizer::Impl::CountDropped(int64_t count) const {
-  dropped_bytes += count;
+  if (dropped_bytes.fetch_add(count) > 0) return;
   WarnOnce("tokenizer dropped bytes " + path,
            path + ": the text has characters that this vocabulary cannot express; they vanish, as in the reference");
 }
@@ -149,7 +149,8 @@ std::vector<int32_t> Tokenizer::Encode(std::string_view text, bool add_special) 
   if (add_special) ids = frame.front;
   auto scratch = impl_->scratch_pool.Take();
   impl_->EncodeText(text, scratch.get(), &ids);
-  impl_->scratch_pool.GiveBack(std::move(scratch));
+  constexpr size_t kKeep = size_t{16} << 20;  // the scratch space of a huge text is not worth keeping
+  if (text.size() < kKeep) impl_->scratch_pool.GiveBack(std::move(scratch));
   if (add_special) ids.insert(ids.end(), frame.back.begin(), frame.back.end());
   return ids;
 }

@@ -21,8 +21,10 @@ bool IsWhiteSpace(char32_t c) {
          c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-bool IsWord(utf8proc_category_t category) {
-  switch (category) {
+// \w besides letters: marks, decimal and letter numbers, connectors, Join_Control, and the symbols that are
+// Other_Alphabetic.
+bool IsWord(char32_t code) {
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(code))) {
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_MN:
@@ -31,7 +33,9 @@ bool IsWord(utf8proc_category_t category) {
     case UTF8PROC_CATEGORY_PC:
       return true;
     default:
-      return false;
+      return code == 0x200C || code == 0x200D || (code >= 0x24B6 && code <= 0x24E9) ||
+             (code >= 0x1F130 && code <= 0x1F149) || (code >= 0x1F150 && code <= 0x1F169) ||
+             (code >= 0x1F170 && code <= 0x1F189);
   }
 }
 
@@ -51,7 +55,7 @@ std::vector<uint16_t> MakeClassTable() {
   Mark(kBertPunctuationRanges, kBertPunctuationRangesCount, kBertPunctuation, table.data());
   for (char32_t code = 0; code <= kLastCode; ++code) {
     if (IsWhiteSpace(code)) table[code] |= kSpace;
-    if (IsWord(utf8proc_category(static_cast<utf8proc_int32_t>(code)))) table[code] |= kWord;
+    if (IsWord(code)) table[code] |= kWord;
   }
   return table;
 }

@@ -1,0 +1,40 @@
+// How fast texts become ids, one thread: an index build over many GB is bound by it when embeddings are given.
+// Run: build/release/tests/tokenizer/tokenizer_bench   (needs data/models and data/corpus)
+#include <benchmark/benchmark.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "common/tokenizer/tokenizer.h"
+
+namespace hullft {
+namespace {
+
+// The first texts of the demo corpus.
+std::vector<std::string> Texts(size_t bytes) {
+  std::ifstream file(HULLFT_SOURCE_DIR "/data/corpus/train.jsonl");
+  std::vector<std::string> texts;
+  size_t total = 0;
+  for (std::string line; total < bytes && std::getline(file, line); total += texts.back().size())
+    texts.push_back(nlohmann::json::parse(line)["text"].get<std::string>());
+  return texts;
+}
+
+void EncodeCorpus(benchmark::State& state, const std::string& model) {
+  const auto tokenizer = Tokenizer::Load(HULLFT_SOURCE_DIR "/data/models/" + model);
+  const auto texts = Texts(60 << 20);
+  int64_t bytes = 0, tokens = 0;
+  for (auto _ : state) {
+    for (const std::string& text : texts) {
+      tokens += static_cast<int64_t>(tokenizer->Encode(text, false).size());
+      bytes += static_cast<int64_t>(text.size());
+    }
+  }
+  state.SetBytesProcessed(bytes);
+  state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(tokens), benchmark::Counter::kIsRate);
+}
+BENCHMARK_CAPTURE(EncodeCorpus, smollm2, "smollm2-135m-instruct")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(EncodeCorpus, minilm, "all-minilm-l6-v2")->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace hullft
