@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -9,38 +8,20 @@
 #include "common/npy.h"
 #include "common/options.h"
 #include "common/progress.h"
-#include "common/tokenizer/tokenizer.h"
 #include "coordinator/commands/commands.h"
+#include "index/jsonl_reader.h"
 #include "worker/encoder.h"
 #include "worker/runtime.h"
 
 namespace hullft::coordinator {
 namespace {
 
-// The field "text" of one line; `where` is "FILE: line N".
-std::string TextOf(const std::string& line, const std::string& where) {
-  constexpr const char* kHint = "every line must be an object with a text: {\"text\": \"...\"}";
-  const nlohmann::json record = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (record.is_discarded()) throw Error(Code::kData, where + " is not JSON", kHint);
-  if (!record.is_object() || !record.contains("text") || !record["text"].is_string()) {
-    throw Error(Code::kData, where + " has no text", kHint);
-  }
-  std::string text = record["text"];
-  if (text.empty()) throw Error(Code::kData, where + " has an empty text", kHint);
-  if (!IsValidUtf8(text)) throw Error(Code::kData, where + ": the text is not valid UTF-8", kHint);
-  return text;
-}
-
+// Every record must be good: a row left out would shift all rows after it.
 std::vector<std::string> ReadTexts(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) throw IoError("open", path);
+  index::Rejects rejects({}, /*max_rejects=*/0);
+  index::JsonlReader reader(path, &rejects);
   std::vector<std::string> texts;
-  std::string line;
-  for (int64_t number = 1; std::getline(file, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    texts.push_back(TextOf(line, fmt::format("{}: line {}", path, number)));
-  }
-  if (file.bad()) throw IoError("read", path);
+  for (index::Record record; reader.Next(&record);) texts.emplace_back(record.text);
   if (texts.empty()) throw DataError("{} holds no records", path);
   return texts;
 }
@@ -54,7 +35,7 @@ int EmbedCommand(const Arguments& args) {
   OptionTable table("hullft embed",
                     "Embeds every text of a JSONL file: one float32 row of length 1 a text, in order, as a .npy file.");
   table.Add("encoder", &options.model_dir, "Hugging Face folder of a BERT or RoBERTa encoder").Required();
-  table.Add("input", &input, "JSONL file, one {\"text\": \"...\"} a line").Required();
+  table.Add("input", &input, "JSONL file (plain, .gz or .zst), one {\"text\": \"...\"} a line").Required();
   table.Add("output", &output, "the .npy file to write; appears only when it is whole").Required();
   table.Add("max-length", &options.max_length, "texts are cut to this many tokens; 0: the encoder's own limit")
       .Range(0, 1 << 20)
