@@ -23,6 +23,14 @@ struct Row {
   bool is_text() const { return fields.contains("text"); }
 };
 
+std::string Text(const Row& row) {
+  const json& text = row.fields["text"];
+  if (!text.is_string() || text.get_ref<const std::string&>().empty()) {
+    throw DataError("{}: \"text\" must be a string that is not empty", row.where);
+  }
+  return text.get<std::string>();
+}
+
 // The rows of a JSONL file: objects with exactly one of "text" (not empty) and "tokens", and only the fields allowed.
 std::vector<Row> ReadRows(const std::string& path, bool with_count) {
   std::ifstream file(path);
@@ -41,6 +49,7 @@ std::vector<Row> ReadRows(const std::string& path, bool with_count) {
     if (row.fields.contains("text") == row.fields.contains("tokens")) {
       throw DataError("{}: needs either \"text\" or \"tokens\"", row.where);
     }
+    if (row.is_text()) Text(row);
     for (const auto& [key, value] : row.fields.items()) {
       if (key != "text" && key != "tokens" && key != "meta" && !(with_count && key == "count")) {
         throw DataError("{}: unknown field \"{}\"", row.where, key);
@@ -50,14 +59,6 @@ std::vector<Row> ReadRows(const std::string& path, bool with_count) {
   }
   if (file.bad()) throw IoError("read", path);
   return rows;
-}
-
-std::string Text(const Row& row) {
-  const json& text = row.fields["text"];
-  if (!text.is_string() || text.get_ref<const std::string&>().empty()) {
-    throw DataError("{}: \"text\" must be a string that is not empty", row.where);
-  }
-  return text.get<std::string>();
 }
 
 // Texts are tokenised without special tokens: what the reference gets from these models' tokenizers, and what the

@@ -12,6 +12,7 @@
 
 #include "common/error.h"
 #include "common/files.h"
+#include "common/tokenizer/tokenizer.h"
 
 namespace hullft::worker {
 namespace {
@@ -97,20 +98,15 @@ void ExpectScore(const Score& score, const json& golden, const Tolerance& tolera
   EXPECT_NEAR(score.bpb_first_window.value(), golden.at("authors").at("bpb").get<double>(), tolerance.bpb);
 }
 
-// The documents of a tiny golden that fit one window have all their ids in it; longer ones need the tokenizer.
-struct GoldenDocuments {
+// The documents of a golden, tokenised whole.
+std::vector<EvalDocument> Documents(const json& golden, const std::string& tokenizer_path) {
+  const auto tokenizer = Tokenizer::Load(tokenizer_path);
   std::vector<EvalDocument> documents;
-  std::vector<size_t> places;
-  explicit GoldenDocuments(const json& golden, const std::string& key) {
-    for (size_t i = 0; i < golden.at("eval_texts").size(); ++i) {
-      const json& rolling = golden.at("before").at(i).at("rolling").at(0);
-      std::vector<int32_t> ids = Ids(golden.at(key).at(i));
-      if (ids.size() != rolling.at("n_tokens").get<size_t>()) continue;
-      documents.push_back({std::move(ids), rolling.at("n_bytes").get<int64_t>()});
-      places.push_back(i);
-    }
+  for (const std::string text : golden.at("eval_texts")) {
+    documents.push_back({tokenizer->Encode(text, /*add_special=*/false), static_cast<int64_t>(text.size())});
   }
-};
+  return documents;
+}
 
 class TinyModel : public ::testing::TestWithParam<std::string> {};
 
@@ -118,19 +114,21 @@ TEST_P(TinyModel, ReproducesEveryRunOfTheAuthorsCode) {
   const std::string folder = kGoldens + GetParam();
   const json golden = json::parse(ReadFile(folder + "/golden.json"));
   const auto tuner = Tuner::Load({.model_dir = folder, .threads = 1});
-  const GoldenDocuments eval(golden, "eval_tokens_96");
-  ASSERT_FALSE(eval.documents.empty());
+  const std::vector<EvalDocument> eval =
+      Documents(golden, std::string(HULLFT_GOLDENS) + "/tokenizers/gpt2_1000.tokenizer.json");
   const Tolerance tolerance{1e-5, 1e-5, 1e-5};
   for (const json& run : golden.at("runs")) {
     SCOPED_TRACE(run.at("method").dump() + " r=" + run.at("refresh_interval").dump() + " " + run.at("sequence").dump());
-    const TuneResult result =
-        tuner->Run(Settings(run), Train(run, golden.at("tokens_96")), eval.documents, /*grad_norms=*/true);
+    const TuneResult result = tuner->Run(Settings(run), Train(run, golden.at("tokens_96")), eval, /*grad_norms=*/true);
     ExpectSteps(result, run, tolerance);
-    for (size_t i = 0; i < eval.places.size(); ++i) {
-      ExpectScore(result.before[i], golden.at("before").at(eval.places[i]), tolerance);
-      ExpectScore(result.after[i], run.at("eval").at(eval.places[i]), tolerance);
+    ASSERT_EQ(result.after.size(), run.at("eval").size());
+    for (size_t i = 0; i < eval.size(); ++i) {
+      ExpectScore(result.before[i], golden.at("before").at(i), tolerance);
+      ExpectScore(result.after[i], run.at("eval").at(i), tolerance);
     }
   }
+  const TuneResult wide = tuner->Run({.max_length = 128}, {}, eval);  // windows of the model's whole length
+  for (size_t i = 0; i < eval.size(); ++i) ExpectScore(wide.before[i], golden.at("before_128").at(i), tolerance);
 }
 
 INSTANTIATE_TEST_SUITE_P(Goldens, TinyModel, ::testing::Values("gpt2", "llama_gqa_tied", "llama_gqa_untied"),
@@ -143,15 +141,12 @@ TEST(SmolLm2, ReproducesTheAuthorsRunWithReusedGradients) {
   const json& run = query.at("runs").at(1);
   ASSERT_EQ(run.at("refresh_interval").dump(), "2");
   const auto tuner = Tuner::Load({.model_dir = folder});
-  // The whole document has 348 tokens, of which the golden holds the first 256: enough for the authors' definition.
-  const EvalDocument document{Ids(query.at("eval_tokens_256").at(0)),
-                              static_cast<int64_t>(query.at("eval_texts").at(0).get<std::string>().size())};
-  const TuneResult result = tuner->Run(Settings(run), Train(run, query.at("tokens_256")), {&document, 1}, true);
-  ExpectSteps(result, run, {2e-4, 1e-3, 0});
-  const auto authors = [](const json& eval) { return eval.at(0).at("authors").at("bpb").get<double>(); };
-  EXPECT_NEAR(result.before[0].bpb_first_window.value(), authors(query.at("before")), 1e-4);
-  EXPECT_NEAR(result.after[0].bpb_first_window.value(), authors(run.at("eval")), 1e-4);
-  EXPECT_LT(*result.after[0].bpb, *result.before[0].bpb);
+  const std::vector<EvalDocument> eval = Documents(query, folder);
+  const TuneResult result = tuner->Run(Settings(run), Train(run, query.at("tokens_256")), eval, /*grad_norms=*/true);
+  const Tolerance tolerance{2e-4, 1e-3, 1e-4};
+  ExpectSteps(result, run, tolerance);
+  ExpectScore(result.before.at(0), query.at("before").at(0), tolerance);
+  ExpectScore(result.after.at(0), run.at("eval").at(0), tolerance);
 }
 
 // A small model, one text each of two lengths, and what a run of them gives.

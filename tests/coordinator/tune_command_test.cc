@@ -1,0 +1,101 @@
+// `hullft tune` as a user calls it: its JSON, and one clear message for each kind of bad row.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "common/error.h"
+#include "coordinator/commands/commands.h"
+
+namespace hullft::coordinator {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+const std::string kModel = std::string(HULLFT_GOLDENS) + "/finetune/llama_gqa_tied";
+
+std::string Write(const std::string& name, const std::string& content) {
+  const std::string path = ::testing::TempDir() + "/" + name;
+  std::ofstream(path, std::ios::binary) << content;
+  return path;
+}
+
+Arguments Call(const std::string& train, const std::string& eval, Arguments more = {}) {
+  Arguments args = {"--model", kModel, "--eval", Write("eval.jsonl", eval), "--max-length", "64", "--threads", "1"};
+  if (!train.empty()) args.insert(args.end(), {"--train", Write("train.jsonl", train)});
+  args.insert(args.end(), more.begin(), more.end());
+  return args;
+}
+
+void ExpectFault(const Arguments& args, Code code, const std::string& part) {
+  try {
+    TuneCommand(args);
+    ADD_FAILURE() << "no error; expected " << part;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code);
+    EXPECT_THAT(error.message(), HasSubstr(part));
+  }
+}
+
+json Output(Arguments args) {
+  args.emplace_back("--json");
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(TuneCommand(args), 0);
+  return json::parse(::testing::internal::GetCapturedStdout());
+}
+
+const std::string kEval = R"({"tokens": [5, 6, 7, 8, 9, 10]})";
+
+TEST(TuneCommand, PrintsStepsAndScores) {
+  const json result = Output(Call("{\"tokens\": [1, 2, 3, 4], \"count\": 3}\n\n{\"tokens\": [9, 8]}\n", kEval));
+  ASSERT_EQ(result.at("steps").size(), 4U);
+  EXPECT_EQ(result.at("steps").at(1).at("computed"), false);  // --refresh 2
+  EXPECT_TRUE(result.at("steps").at(1).at("loss").is_null());
+  EXPECT_EQ(result.at("steps").at(2).at("computed"), true);
+  EXPECT_GT(result.at("steps").at(2).at("loss").get<double>(), 0);
+  EXPECT_GT(result.at("steps").at(0).at("grad_norm").get<double>(), 0);
+  EXPECT_EQ(result.at("steps").at(3).at("sequence"), 1);
+  const json& eval = result.at("eval").at(0);
+  EXPECT_EQ(eval.at("before").at("tokens"), 6);
+  EXPECT_TRUE(eval.at("before").at("bytes").is_null());
+  EXPECT_TRUE(eval.at("before").at("bpb").is_null());
+  EXPECT_LT(eval.at("before").at("log_likelihood").get<double>(), 0);
+  EXPECT_NE(eval.at("before").at("log_likelihood"), eval.at("after").at("log_likelihood"));
+}
+
+TEST(TuneCommand, RefreshInfinityAndNoTraining) {
+  const json reused = Output(Call(R"({"tokens": [1, 2, 3], "count": 5})", kEval, {"--refresh", "inf"}));
+  EXPECT_EQ(reused.at("gradients_computed"), 1);
+  const json scored = Output(Call("", kEval));
+  EXPECT_EQ(scored.at("eval").at(0).at("before"), scored.at("eval").at(0).at("after"));
+}
+
+TEST(TuneCommand, BadRowsNameFileAndLine) {
+  const std::string good = "{\"tokens\": [1, 2]}\n";
+  ExpectFault(Call(good + "{broken\n", kEval), Code::kData, "train.jsonl:2: not JSON");
+  ExpectFault(Call(good + "[1]\n", kEval), Code::kData, "train.jsonl:2: not a JSON object");
+  ExpectFault(Call(good + "{\"count\": 2}\n", kEval), Code::kData, "train.jsonl:2: needs either");
+  ExpectFault(Call(R"({"tokens": [1], "text": "a"})", kEval), Code::kData, "train.jsonl:1: needs either");
+  ExpectFault(Call(R"({"tokens": [1.5]})", kEval), Code::kData, "train.jsonl:1: 1.5 in \"tokens\"");
+  ExpectFault(Call(R"({"tokens": []})", kEval), Code::kData, "train.jsonl:1: \"tokens\"");
+  ExpectFault(Call(R"({"tokens": [1], "count": 0})", kEval), Code::kData, "train.jsonl:1: \"count\"");
+  ExpectFault(Call(good, R"({"tokens": [1], "count": 2})"), Code::kData, "eval.jsonl:1: unknown field \"count\"");
+  ExpectFault(Call(R"({"text": ""})", kEval), Code::kData, "train.jsonl:1: \"text\" must be");
+  ExpectFault(Call("{\"text\": \"\xff\"}", kEval), Code::kData, "train.jsonl:1: not JSON in valid UTF-8");
+  ExpectFault(Call(R"({"text": "\ud800"})", kEval), Code::kData, "train.jsonl:1: not JSON");
+}
+
+TEST(TuneCommand, BadSettings) {
+  ExpectFault(Call("", kEval, {"--refresh", "0"}), Code::kUsage, "--refresh: '0'");
+  ExpectFault(Call("", kEval, {"--refresh", "often"}), Code::kUsage, "'often'");
+  ExpectFault({"--model", kModel, "--eval", Write("eval.jsonl", kEval), "--max-length", "4096"}, Code::kUsage,
+              "limit of 128");
+  ExpectFault(Call("", kEval, {"--device", "cuda:0"}), Code::kUsage, "cuda:0");
+  ExpectFault({"--model", kModel, "--eval", "/nonexistent.jsonl"}, Code::kIo, "/nonexistent.jsonl");
+}
+
+}  // namespace
+}  // namespace hullft::coordinator
