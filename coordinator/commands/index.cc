@@ -1,8 +1,275 @@
+// hullft index: build, info, verify and search a corpus (index/).
+#include <csignal>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
 #include "common/error.h"
+#include "common/options.h"
+#include "common/progress.h"
+#include "common/tokenizer/tokenizer.h"
 #include "coordinator/commands/commands.h"
+#include "coordinator/select/pool.h"
+#include "index/builder.h"
+#include "index/corpus.h"
+#include "index/verify.h"
+#include "worker/encoder.h"
 
 namespace hullft::coordinator {
+namespace {
+using nlohmann::ordered_json;
 
-int IndexCommand(const Arguments&) { throw Error(Code::kInternal, "hullft index is not written yet"); }
+volatile std::sig_atomic_t g_stop = 0;  // set by INT and TERM: the build ends after its batch
+
+void PrintJson(const ordered_json& value) {
+  std::puts(value.dump(1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+ordered_json ToJson(const index::CorpusInfo& info) {
+  ordered_json parts = ordered_json::array();
+  for (const index::PartitionInfo& part : info.parts) {
+    parts.push_back({{"number", part.number},
+                     {"sequences", part.sequences},
+                     {"text_bytes", part.text_bytes},
+                     {"tokens", part.tokens},
+                     {"disk_bytes", part.disk_bytes},
+                     {"digest", part.digest}});
+  }
+  return {{"folder", info.folder.string()},
+          {"digest", info.digest},
+          {"partitions", info.partitions},
+          {"dim", info.dim},
+          {"sequences", info.sequences},
+          {"text_bytes", info.text_bytes},
+          {"tokens", info.tokens},
+          {"encoder_digest", info.encoder_digest},
+          {"parts", parts},
+          {"tokenizer_digest", info.tokenizer_digest}};
+}
+
+void PrintInfo(const index::CorpusInfo& info) {
+  int64_t disk_bytes = 0;
+  for (const index::PartitionInfo& part : info.parts) disk_bytes += part.disk_bytes;
+  fmt::print("corpus     {}\nsequences  {} ({} of text, {} tokens) in {} partition{}\nwidth      {}\ndisk       {}\n",
+             info.folder.string(), info.sequences, FormatBytes(static_cast<double>(info.text_bytes)), info.tokens,
+             info.partitions, info.partitions == 1 ? "" : "s", info.dim, FormatBytes(static_cast<double>(disk_bytes)));
+  fmt::print("encoder    {}\ntokenizer  {}\ndigest     {}\n", info.encoder_digest, info.tokenizer_digest, info.digest);
+}
+
+int Build(const Arguments& args) {
+  index::BuildSettings s;
+  std::string model, encoder_dir;
+  OptionTable table("hullft index build",
+                    "Builds a corpus from JSONL files (plain, .gz, .zst; records {\"text\": ..., \"meta\": ...}) and "
+                    "folders of text files. An interrupted build goes on when the same command is run again.");
+  table.Group("Input");
+  table.Add("input", &s.inputs, "JSONL file or folder of text files; repeatable, the order numbers the sequences")
+      .Required();
+  table.Add("chunk-bytes", &s.chunk_bytes, "text files are cut at line ends into pieces of at most this")
+      .Range(16, 1 << 30);
+  table.Add("max-line-bytes", &s.max_line_bytes, "longer JSONL lines are bad records").Range(2, 1 << 30);
+  table.Add("max-rejects", &s.max_rejects, "more bad records than this end the build").Range(0, 9e15);
+  table.Add("rejects", &s.rejects, "file that lists the bad records (empty: OUTPUT.rejects.jsonl)").NotPartOfResult();
+  table.Group("Models");
+  table.Add("model", &model, "folder of the language model: its tokenizer makes the stored tokens").Required();
+  table.Add("encoder", &encoder_dir, "folder of the encoder; with --embeddings: the one that made them");
+  table.Add("embeddings", &s.embeddings, ".npy, float32 [records][width]: row i belongs to good record i of the input");
+  table.Group("Output");
+  table.Add("output", &s.output, "folder to make").Required();
+  table.Add("partitions", &s.partitions, "fixed for the corpus's life; at least the shards that will serve it")
+      .Range(1, 4096);
+  table.Add("force", &s.force, "start over, and replace a finished corpus");
+  table.Group("Work");
+  table.Add("batch", &s.batch, "sequences embedded between two points of no loss").Range(1, 1 << 20).NotPartOfResult();
+  table.Add("threads", &s.threads, "0: all cores this process may use").Range(0, 4096).NotPartOfResult();
+  table.Add("quiet", &s.quiet, "no progress").NotPartOfResult();
+  if (table.Parse(args)) return 0;
+  if (encoder_dir.empty() && s.embeddings.empty()) {
+    throw Error(Code::kUsage, "neither --encoder nor --embeddings is given",
+                "give the folder of an encoder, or a .npy of embeddings");
+  }
+
+  const auto tokenizer = Tokenizer::Load(model);
+  std::unique_ptr<worker::Encoder> encoder;
+  index::EmbedFunction embed;
+  if (!encoder_dir.empty()) {
+    encoder = worker::Encoder::Load({.model_dir = encoder_dir, .threads = s.threads});
+    embed = {[&](auto texts, auto out) { encoder->Embed(texts, out); }, encoder->dim(), encoder->digest()};
+  }
+  std::signal(SIGINT, [](int) { g_stop = 1; });
+  std::signal(SIGTERM, [](int) { g_stop = 1; });
+  s.stop = [] { return g_stop != 0; };
+  const index::TokenizeFunction tokenize{[&](std::string_view text) { return tokenizer->Encode(text, false); },
+                                         tokenizer->digest()};
+  PrintInfo(index::BuildCorpus(s, embed, tokenize));
+  return 0;
+}
+
+int Info(const Arguments& args) {
+  std::string folder;
+  bool json = false, digest = false;
+  OptionTable table("hullft index info", "Shows what a corpus holds, from its manifest.");
+  table.AddPositional("corpus", &folder, "folder of the corpus").Required();
+  table.Add("json", &json, "print JSON");
+  table.Add("digest", &digest,
+            "print only the digest of the content: equal for any number of partitions, ranks or threads");
+  if (table.Parse(args)) return 0;
+  const index::CorpusInfo info = index::ReadCorpusInfo(folder);
+  if (digest) {
+    std::puts(info.digest.c_str());
+  } else if (json) {
+    PrintJson(ToJson(info));
+  } else {
+    PrintInfo(info);
+  }
+  return 0;
+}
+
+int Verify(const Arguments& args) {
+  std::string folder;
+  int threads = 0;
+  bool json = false, quiet = false;
+  OptionTable table(
+      "hullft index verify",
+      "Checks every byte of a corpus: checksums of all files, counts, and the store against the vector index.");
+  table.AddPositional("corpus", &folder, "folder of the corpus").Required();
+  table.Add("threads", &threads, "0: all cores this process may use").Range(0, 4096).NotPartOfResult();
+  table.Add("json", &json, "print JSON");
+  table.Add("quiet", &quiet, "no progress").NotPartOfResult();
+  if (table.Parse(args)) return 0;
+  const index::CorpusInfo info = index::VerifyCorpus(folder, threads, quiet);
+  if (json) {
+    ordered_json value = ToJson(info);
+    value["ok"] = true;
+    PrintJson(value);
+  } else {
+    fmt::print("{} is whole: {} sequences in {} partition{}, digest {}\n", folder, info.sequences, info.partitions,
+               info.partitions == 1 ? "" : "s", info.digest);
+  }
+  return 0;
+}
+
+struct Neighbour {
+  index::SequenceId id;
+  double score;
+  std::string text, metadata;
+};
+
+// The k best of the whole corpus, exactly ordered; a margin makes up for the rounding of the libraries' scores.
+std::vector<Neighbour> FindNeighbours(const index::CorpusInfo& info, std::span<const float> query, int k) {
+  constexpr int kMargin = 32;
+  std::vector<std::unique_ptr<index::Partition>> parts;
+  std::vector<uint64_t> ids;
+  std::vector<float> rows;
+  for (int p = 0; p < info.partitions; ++p) {
+    parts.push_back(index::Partition::Open(info.folder, p));
+    for (const index::Hit& hit : parts.back()->Search(query, 1, k + kMargin)[0]) {
+      ids.push_back(hit.id.value);
+      rows.resize(rows.size() + query.size());
+      parts.back()->ReadEmbedding(hit.id, std::span(rows).last(query.size()));
+    }
+  }
+  const select::PoolOrder order = select::RescorePool(ids, rows, query, k);
+  std::vector<Neighbour> neighbours;
+  for (size_t i = 0; i < order.ids.size(); ++i) {
+    const index::SequenceId id{order.ids[i]};
+    for (const auto& part : parts) {
+      if (!part->Contains(id)) continue;
+      neighbours.push_back({id, order.scores[i], part->ReadText(id), part->ReadMetadata(id)});
+      break;
+    }
+  }
+  return neighbours;
+}
+
+// The Pile's field, or "".
+std::string Subset(const std::string& metadata) {
+  const auto meta = nlohmann::json::parse(metadata, nullptr, false);
+  if (!meta.is_object() || !meta.contains("pile_set_name") || !meta["pile_set_name"].is_string()) return "";
+  return meta["pile_set_name"];
+}
+
+// The first characters of a text on one line.
+std::string Beginning(const std::string& text, size_t bytes) {
+  std::string line;
+  for (const char c : text.substr(0, bytes)) {
+    const bool space =
+        static_cast<unsigned char>(c) <= ' ' || c == 0x7f;  // control characters too: this goes to a terminal
+    if (!space) line.push_back(c);
+    if (space && !line.empty() && line.back() != ' ') line.push_back(' ');
+  }
+  if (text.size() <= bytes) return line;
+  while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xc0) == 0x80)
+    line.pop_back();  // half a character
+  if (!line.empty() && static_cast<unsigned char>(line.back()) >= 0xc0) line.pop_back();
+  return line + "...";
+}
+
+int Search(const Arguments& args) {
+  std::string text, folder, encoder_dir;
+  int k = 5, bytes = 160;
+  bool json = false;
+  OptionTable table("hullft index search", "Shows the sequences nearest to a text: does the index make sense?");
+  table.AddPositional("text", &text, "what to look for").Required();
+  table.AddPositional("corpus", &folder, "folder of the corpus").Required();
+  table.Add("encoder", &encoder_dir, "folder of the encoder that the corpus was built with").Required();
+  table.Add("k", &k, "neighbours to show").Range(1, 1000000);
+  table.Add("bytes", &bytes, "of each text to show").Range(1, 1 << 24).NotPartOfResult();
+  table.Add("json", &json, "print JSON, with whole texts");
+  if (table.Parse(args)) return 0;
+  if (text.empty() || !IsValidUtf8(text))
+    throw Error(Code::kUsage, "the text is empty or not valid UTF-8", "quote it for the shell");
+  const index::CorpusInfo info = index::ReadCorpusInfo(folder);
+  const auto encoder = worker::Encoder::Load({.model_dir = encoder_dir});
+  if (encoder->digest() != info.encoder_digest) {
+    throw Error(Code::kData,
+                fmt::format("{} was built with the encoder {}, {} is {}", folder, info.encoder_digest, encoder_dir,
+                            encoder->digest()),
+                "give the encoder that the corpus was built with, or build the corpus with this one");
+  }
+  std::vector<float> query(static_cast<size_t>(encoder->dim()));
+  const std::string_view texts[] = {text};
+  encoder->Embed(texts, query);
+  const auto neighbours = FindNeighbours(info, query, k);
+  ordered_json list = ordered_json::array();
+  for (size_t i = 0; i < neighbours.size(); ++i) {
+    const Neighbour& n = neighbours[i];
+    if (json) {
+      list.push_back({{"id", n.id.value}, {"score", n.score}, {"text", n.text}});
+      if (!n.metadata.empty()) list.back()["meta"] = ordered_json::parse(n.metadata);
+      continue;
+    }
+    const std::string subset = Subset(n.metadata);
+    fmt::print("{:>3}  score {:.4f}  id {}{}\n     {}\n", i + 1, n.score, n.id.value,
+               subset.empty() ? "" : "  " + subset, Beginning(n.text, static_cast<size_t>(bytes)));
+  }
+  if (json) PrintJson(list);
+  return 0;
+}
+
+}  // namespace
+
+int IndexCommand(const Arguments& args) {
+  const std::vector<std::string> names = {"build", "info", "verify", "search"};
+  const std::string name = args.empty() ? "" : args[0];
+  if (name.empty() || name == "--help" || name == "-h") {
+    std::puts(
+        "usage: hullft index build | info | verify | search\n\n"
+        "  build   make a corpus from JSONL files or folders of texts\n"
+        "  info    what a corpus holds\n"
+        "  verify  check every byte of a corpus\n"
+        "  search  the sequences nearest to a text\n\n"
+        "hullft index build --help describes build, and so on.");
+    return name.empty() ? 2 : 0;
+  }
+  const Arguments rest(args.begin() + 1, args.end());
+  if (name == "build") return Build(rest);
+  if (name == "info") return Info(rest);
+  if (name == "verify") return Verify(rest);
+  if (name == "search") return Search(rest);
+  const std::string nearest = NearestWord(name, names);
+  throw Error(Code::kUsage,
+              "unknown command 'index " + name + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+              "hullft index --help lists the commands");
+}
 
 }  // namespace hullft::coordinator
