@@ -162,7 +162,8 @@ std::vector<Neighbour> FindNeighbours(const index::CorpusInfo& info, std::span<c
   std::vector<float> rows;
   for (int p = 0; p < info.partitions; ++p) {
     parts.push_back(index::Partition::Open(info.folder, p));
-    for (const index::Hit& hit : parts.back()->Search(query, 1, k + kMargin)[0]) {
+    const auto hits = parts.back()->Search(query, 1, k + kMargin);
+    for (const index::Hit& hit : hits[0]) {
       ids.push_back(hit.id.value);
       rows.resize(rows.size() + query.size());
       parts.back()->ReadEmbedding(hit.id, std::span(rows).last(query.size()));
