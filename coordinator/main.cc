@@ -23,6 +23,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"run", RunCommand, "finetune on and score every query of a file"},
+    {"report", ReportCommand, "the table of a run, from its journal"},
     {"index", IndexCommand, "build, info, verify, search: the corpus on disk"},
     {"embed", EmbedCommand, "texts to embeddings (.npy)"},
     {"select", SelectCommand, "choose a multiset for each target from a pool of embeddings"},

@@ -12,6 +12,7 @@ using Arguments = std::vector<std::string>;  // the words after the subcommand
 int EmbedCommand(const Arguments& args);
 int IndexCommand(const Arguments& args);  // index build | info | verify | search
 int PlanCommand(const Arguments& args);
+int ReportCommand(const Arguments& args);
 int RunCommand(const Arguments& args);
 int SelectCommand(const Arguments& args);
 int SubmitCommand(const Arguments& args);

@@ -1,8 +1,147 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <thread>
+
+#include "common/comm/launch.h"
+#ifdef HULLFT_HAVE_MPI
+#include "common/comm/mpi.h"
+#endif
 #include "common/error.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "common/parallel.h"
 #include "coordinator/commands/commands.h"
+#include "coordinator/run_rank.h"
 
 namespace hullft::coordinator {
+namespace {
 
-int RunCommand(const Arguments&) { throw Error(Code::kInternal, "hullft run is not written yet"); }
+std::atomic<int> g_signal = 0;  // set by the handler: there is no other way to reach it
+static_assert(std::atomic<int>::is_always_lock_free);
+
+void OnSignal(int number) {
+  // The journal is whole at every moment, so a second signal needs no order.
+  if (g_signal.exchange(number) != 0) ::_exit(ExitStatus(Code::kInterrupted));
+}
+
+// INT, TERM and USR1 ask for an orderly end while this object lives.
+class SignalGuard {
+ public:
+  SignalGuard() {
+    struct sigaction action{};
+    action.sa_handler = OnSignal;
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &action, &old_[i]);
+  }
+  ~SignalGuard() {
+    for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &old_[i], nullptr);
+  }
+  SignalGuard(const SignalGuard&) = delete;
+  SignalGuard& operator=(const SignalGuard&) = delete;
+
+ private:
+  static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGUSR1};
+  struct sigaction old_[3] = {};
+};
+
+Error Interrupted(const RunOutcome& outcome) {
+  return Error(Code::kInterrupted,
+               fmt::format("stopped: {} of {} queries are done", outcome.skipped + outcome.finished, outcome.queries),
+               "the same command goes on with the rest");
+}
+
+int StatusOf(const RunOutcome& outcome) {
+  return outcome.failed > 0 && outcome.finished == 0 ? ExitStatus(Code::kData) : 0;  // not one query worked
+}
+
+// A worker hangs in a computation that cannot be interrupted; its thread would never be joined.
+void LeaveWithoutJoining(const RunOutcome& outcome) {
+  std::fflush(stdout);
+  if (outcome.stopped) std::fprintf(stderr, "hullft: %s\n", Interrupted(outcome).what());
+  std::fflush(stderr);
+  ::_exit(outcome.stopped ? ExitStatus(Code::kInterrupted) : StatusOf(outcome));
+}
+
+#ifdef HULLFT_HAVE_MPI
+// Compute threads of this rank: what the launcher bound it to; without binding, its share of the host.
+int RankThreads(const RunSettings& settings, const comm::Communicator& world) {
+  const auto& hosts = world.hosts();
+  const auto here = std::count(hosts.begin(), hosts.end(), hosts[static_cast<size_t>(world.rank())]);
+  const int cores = UsableCores();
+  const int workers = static_cast<int>(std::max<int64_t>(1, here - 1));
+  if (settings.threads > 0) return std::max(1, settings.threads / workers);
+  return cores == static_cast<int>(std::thread::hardware_concurrency()) ? std::max(1, cores / workers) : cores;
+}
+
+// The whole job ends with rank 0's error; the other ranks met the same one, or told rank 0 theirs.
+RunOutcome RunUnderMpi(const RunPlan& plan, RankContext context) {
+  comm::MpiWorld mpi;
+  comm::Communicator& world = mpi.world();
+  InitLogging("info", world.rank());
+  context.threads = RankThreads(plan.settings, world);
+  const auto leave = [&](const RunOutcome& outcome) {
+    std::fflush(stdout);
+    mpi.Abort("a worker does not answer; everything else is done", outcome.stopped ? ExitStatus(Code::kInterrupted) : StatusOf(outcome));
+  };
+  RunOutcome outcome;
+  std::exception_ptr failure;
+  try {
+    outcome = RunRank(world, plan, context, leave);
+  } catch (const Error& error) {
+    failure = std::current_exception();
+    spdlog::debug("rank {}: {}", world.rank(), error.what());
+  }
+  try {
+    mpi.Shutdown(comm::After(std::chrono::seconds(60)));
+  } catch (const Error& error) {
+    mpi.Abort(error.what(), ExitStatus(error.code()));
+  }
+  if (failure && world.rank() == 0) std::rethrow_exception(failure);
+  return outcome;
+}
+#endif
+
+RunOutcome RunSomewhere(const RunPlan& plan, const RankContext& context) {
+  if (!comm::InMpiLaunch()) return RunInProcess(plan, context, LeaveWithoutJoining);
+#ifdef HULLFT_HAVE_MPI
+  if (plan.settings.workers > 0) {
+    throw Error(Code::kUsage, "--workers is for one process; under mpirun and srun every rank but a host's first is a worker",
+                "leave --workers out, and give mpirun -n");
+  }
+  return RunUnderMpi(plan, context);
+#else
+  throw Error(Code::kUsage, "this build has no MPI", "build with -DHULLFT_MPI=ON, or start hullft without mpirun or srun");
+#endif
+}
+
+}  // namespace
+
+int RunCommand(const Arguments& args) {
+  RunPlan plan;
+  OptionTable table("hullft run",
+                    "Finetunes the model on what is chosen for each query, and scores the query before and after. Results go to\n"
+                    "OUTPUT/results.jsonl, a row a query; the same command goes on where a stopped run was.");
+  plan.settings.Bind(&table);
+  if (table.Parse(args)) return 0;
+  plan.settings.Finish();
+  plan.options = IdentityOfOptions(table);
+  plan.config = table.ConfigText();
+  plan.version = HULLFT_VERSION;
+
+  const SignalGuard guard;
+  RankContext context;
+  context.threads = plan.settings.threads > 0 ? plan.settings.threads : UsableCores();
+  context.stop = &g_signal;
+  context.print = [](const std::string& text) { std::fputs(text.c_str(), stdout); };
+  const RunOutcome outcome = RunSomewhere(plan, context);
+  if (outcome.stopped) throw Interrupted(outcome);
+  return StatusOf(outcome);
+}
 
 }  // namespace hullft::coordinator

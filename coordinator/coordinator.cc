@@ -1,0 +1,321 @@
+#include "coordinator/coordinator.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "common/error.h"
+#include "common/log.h"
+
+namespace hullft::coordinator {
+namespace {
+
+SchedulerOptions SchedulerOptionsOf(const RunSettings& settings, const Layout& layout) {
+  SchedulerOptions options;
+  options.workers = static_cast<int>(layout.workers.size());
+  options.retries = settings.retries;
+  options.first_deadline = settings.task_timeout;
+  options.min_deadline = std::min(options.min_deadline, settings.task_timeout);
+  return options;
+}
+
+nlohmann::ordered_json Provenance(const comm::Communicator& world, const Layout& layout, const RunPlan& plan, const RankContext& context) {
+  return {{"version", plan.version},
+          {"host", world.hosts().front()},
+          {"ranks", world.size()},
+          {"threads_per_worker", context.threads},
+          {"layout", LayoutTable(layout, world.hosts())},
+          {"corpus", plan.settings.corpus},
+          {"queries", plan.settings.queries},
+          {"model", plan.settings.model},
+          {"encoder", plan.settings.encoder}};
+}
+
+}  // namespace
+
+Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const RunPlan& plan, const RankContext& context,
+                         const Identity& identity)
+    : world_(world), layout_(layout), plan_(plan), context_(context), folder_(plan.settings.output, identity),
+      scheduler_(SchedulerOptionsOf(plan.settings, layout)) {
+  const RunSettings& settings = plan.settings;
+  QueryFile file = ReadQueries(settings.queries, IdentityText(identity), settings.limit, folder_.rejects(), settings.max_rejects);
+  queries_ = std::move(file.queries);
+  if (!settings.query_embeddings.empty()) {
+    const NpyFile stored(settings.query_embeddings);
+    if (stored.shape().empty() || stored.shape()[0] != file.records) {
+      throw Error(Code::kData, fmt::format("{} has {} rows, {} has {} records", settings.query_embeddings,
+                                           stored.shape().empty() ? 0 : stored.shape()[0], settings.queries, file.records),
+                  "embed the same file: hullft embed --input");
+    }
+  }
+  folder_.Start(plan.config, Provenance(world, layout, plan, context));
+  journal_ = std::make_unique<Journal>(folder_.journal());
+  std::unordered_set<std::string> finished;
+  for (const Row& row : journal_->recovered()) {
+    if (row.ok) finished.insert(row.key);
+  }
+  for (size_t q = 0; q < queries_.size(); ++q) {
+    if (!finished.contains(queries_[q].key)) pending_.push_back(static_cast<int64_t>(q));
+  }
+  outcome_.queries = static_cast<int64_t>(queries_.size());
+  outcome_.skipped = outcome_.queries - static_cast<int64_t>(pending_.size());
+  if (file.rejects > 0) spdlog::warn("{} bad queries were put into {}", file.rejects, folder_.rejects().string());
+  if (outcome_.skipped > 0) spdlog::info("{} of {} queries are done already", outcome_.skipped, outcome_.queries);
+}
+
+double Coordinator::Now() const { return std::chrono::duration<double>(comm::Clock::now() - start_).count(); }
+
+RunOutcome Coordinator::Run() {
+  progress_ = std::make_unique<Progress>("finetuning", "queries", outcome_.queries, outcome_.skipped, !plan_.settings.quiet);
+  const int tags[] = {kToCoordinator};
+  while (true) {
+    if (context_.stop != nullptr && context_.stop->load() != 0) {
+      outcome_.stopped = true;
+      break;
+    }
+    if (next_ == pending_.size() && open_.empty()) break;
+    StartRounds();
+    Dispatch();
+    if (const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::milliseconds(100)))) Handle(*envelope);
+    for (const int64_t query : scheduler_.Expire(Now())) GiveUp(query, "no worker finished it by its deadline", -1, plan_.settings.retries + 1);
+    ExpireEmbeddings();
+    ShowProgress();
+  }
+  if (outcome_.stopped) spdlog::warn("stopping: running queries get {} s to finish; a second signal ends at once", plan_.settings.grace);
+  StopAll();
+  outcome_.workers_left = WaitForByes(plan_.settings.grace);
+  journal_->Flush();
+  ShowProgress();
+  progress_.reset();
+  const std::vector<Row> rows = ReadJournal(folder_.journal()).rows;
+  const Report report = MakeReport(rows);
+  folder_.WriteReport(report);
+  if (scheduler_.counters().late > 0) spdlog::info("{} late results were dropped", scheduler_.counters().late);
+  if (context_.print) context_.print(ResultsTable(report) + "\n" + TimingsTable(report));
+  return outcome_;
+}
+
+// Rounds run ahead of the workers: whenever less than about a batch waits, the next one is started. The first is small, so
+// that the workers start early.
+void Coordinator::StartRounds() {
+  const auto batch = static_cast<size_t>(plan_.settings.batch);
+  const size_t workers = layout_.workers.size();
+  while (next_ < pending_.size() && static_cast<size_t>(in_rounds_ + scheduler_.ready()) < batch + 2 * workers) {
+    const size_t size = next_round_ == 0 ? std::min(batch, 4 * workers) : batch;
+    const std::vector<int64_t> queries(pending_.begin() + static_cast<int64_t>(next_),
+                                       pending_.begin() + static_cast<int64_t>(std::min(next_ + size, pending_.size())));
+    next_ += queries.size();
+    in_rounds_ += static_cast<int64_t>(queries.size());
+    for (const int64_t query : queries) open_[query];
+    const int64_t round = next_round_++;
+    if (!plan_.settings.query_embeddings.empty()) {
+      SendRound(round, queries);
+    } else {
+      SendEmbedding(round, &(embeddings_[round] = Embedding{queries, 0, 0, {}}));
+    }
+  }
+}
+
+// To the worker with the least to do that has not had this batch.
+void Coordinator::SendEmbedding(int64_t round, Embedding* embedding) {
+  std::optional<int> best;
+  const auto load = [&](int w) {
+    return 3 * std::count_if(embeddings_.begin(), embeddings_.end(), [&](const auto& e) { return e.second.worker == w && e.first != round; }) +
+           scheduler_.in_flight(w);
+  };
+  for (int w = 0; w < static_cast<int>(layout_.workers.size()); ++w) {
+    if (embedding->tried.contains(w)) continue;
+    if (!best || load(w) < load(*best)) best = w;
+  }
+  embedding->sent = Now();
+  if (!best) return;  // every worker has it: one of them will answer
+  embedding->worker = *best;
+  embedding->tried.insert(*best);
+  EmbedJob job{round, embedding->queries, {}};
+  for (const int64_t query : job.queries) job.texts.push_back(queries_[static_cast<size_t>(query)].text);
+  SendMessage(world_, layout_.workers[static_cast<size_t>(*best)], kToWorker, job);
+}
+
+void Coordinator::ExpireEmbeddings() {
+  for (auto& [round, embedding] : embeddings_) {
+    if (Now() - embedding.sent > plan_.settings.task_timeout) SendEmbedding(round, &embedding);
+  }
+}
+
+void Coordinator::SendRound(int64_t round, const std::vector<int64_t>& queries) {
+  if (queries.empty()) return;
+  RoundJob job{round, {}};
+  for (const int64_t q : queries) {
+    const Query& query = queries_[static_cast<size_t>(q)];
+    job.queries.push_back({q, query.number, query.text_hash});
+  }
+  SendMessage(world_, layout_.shards.front(), kToShard, job);
+}
+
+void Coordinator::Dispatch() {
+  while (const auto next = scheduler_.Next(Now())) {
+    const Query& query = queries_[static_cast<size_t>(next->task)];
+    SendMessage(world_, layout_.workers[static_cast<size_t>(next->worker)], kToWorker,
+                TuneJob{next->task, query.text, open_.at(next->task).selected.training});
+  }
+}
+
+void Coordinator::Handle(const comm::Envelope& envelope) {
+  switch (TypeOf(world_, envelope)) {
+    case EmbedDone::kType:
+      return OnEmbedDone(Decode<EmbedDone>(world_, envelope));
+    case Selected::kType:
+      return OnSelected(Decode<Selected>(world_, envelope));
+    case TuneDone::kType:
+      return OnTuneDone(Decode<TuneDone>(world_, envelope), envelope.source);
+    case Bye::kType:
+      byes_.insert(envelope.source);
+      return;
+    case Fatal::kType: {
+      const Failure failure = Decode<Fatal>(world_, envelope).failure;
+      if (envelope.source == 0) throw Error(CodeFromName(failure.code), failure.message, failure.hint);
+      failure.Throw(PeerOf(world_, envelope));
+    }
+    default:
+      ThrowUnexpected(world_, envelope);
+  }
+}
+
+void Coordinator::OnEmbedDone(const EmbedDone& done) {
+  const auto place = embeddings_.find(done.round);
+  if (place == embeddings_.end()) return;  // a second worker's, after the first one's
+  std::vector<int64_t> queries = place->second.queries;
+  const int rank = layout_.workers[static_cast<size_t>(place->second.worker)];
+  const double ms = done.ms / static_cast<double>(queries.size());
+  embeddings_.erase(place);
+  for (const auto& [query, reason] : done.failed) {
+    std::erase(queries, query);
+    --in_rounds_;
+    GiveUp(query, reason, rank, 1);
+  }
+  for (const int64_t query : queries) open_.at(query).embed_ms = ms;
+  SendRound(done.round, queries);
+}
+
+void Coordinator::OnSelected(Selected selected) {
+  const int64_t query = selected.query;
+  --in_rounds_;
+  if (selected.failure) return GiveUp(query, "selection: " + selected.failure->message, -1, 1);
+  scheduler_.Add(query, Cost(selected, queries_[static_cast<size_t>(query)]));
+  open_.at(query).selected = std::move(selected);
+}
+
+// Tokens gone through forward, and twice as much for a gradient: proportional to a task's time.
+double Coordinator::Cost(const Selected& selected, const Query& query) const {
+  const worker::TuneSettings& tune = plan_.settings.tune;
+  double cost = 2 * static_cast<double>(query.text.size()) / 4;  // about four bytes a token, scored before and after
+  for (const Training& training : selected.training) {
+    const int refresh = tune.refresh == 0 ? training.count : tune.refresh;
+    const int gradients = (training.count + refresh - 1) / refresh;
+    cost += 3.0 * gradients * static_cast<double>(std::min<size_t>(training.tokens.size(), static_cast<size_t>(tune.max_length)));
+  }
+  return cost;
+}
+
+void Coordinator::OnTuneDone(const TuneDone& done, int rank) {
+  const auto place = std::find(layout_.workers.begin(), layout_.workers.end(), rank);
+  HULLFT_CHECK(place != layout_.workers.end());
+  const auto worker = static_cast<int>(place - layout_.workers.begin());
+  const int attempts = scheduler_.attempts(done.query);
+  if (done.failure) {
+    last_failure_[done.query] = done.failure->message;
+    const Outcome outcome = scheduler_.Failed(done.query, worker, Now());
+    if (outcome == Outcome::kRetry) spdlog::warn("query {} failed on rank {} and is tried again: {}", done.query, rank, done.failure->message);
+    if (outcome == Outcome::kAccepted) GiveUp(done.query, done.failure->message, rank, attempts);
+    return;
+  }
+  if (scheduler_.Finished(done.query, worker, Now()) != Outcome::kAccepted) return;
+  const auto open = open_.find(done.query);
+  HULLFT_CHECK(open != open_.end());
+  Row row = RowOf(done.query, open->second.selected, done, open->second.embed_ms);
+  row.worker = rank;
+  row.host = world_.hosts()[static_cast<size_t>(rank)];
+  row.attempts = attempts;
+  open_.erase(open);
+  ++outcome_.finished;
+  journal_->Append(row);
+}
+
+Row Coordinator::RowOf(int64_t query, const Selected& selected, const TuneDone& done, double embed_ms) const {
+  const Query& of = queries_[static_cast<size_t>(query)];
+  const auto bpb = [](const WireBpb& wire) {
+    return Bpb{wire.rolling, wire.first_window, wire.log_likelihood, wire.log_likelihood_first_window};
+  };
+  Row row;
+  row.key = of.key;
+  row.query = of.number;
+  row.subset = of.subset;
+  row.ok = true;
+  row.ids = selected.ids;
+  row.counts = selected.counts;
+  row.weights = selected.weights;
+  row.objective = selected.objective;
+  row.gap = selected.gap;
+  row.residual_norm = selected.residual_norm;
+  row.rounded_residual_norm = selected.rounded_residual_norm;
+  row.iterations = selected.iterations;
+  row.stop = selected.stop;
+  row.pool = selected.pool;
+  row.coverage = selected.coverage;
+  row.before = bpb(done.before);
+  row.after = bpb(done.after);
+  row.bytes = done.bytes;
+  row.tokens = done.tokens;
+  row.windows = done.windows;
+  row.window = plan_.settings.tune.max_length;
+  row.prefix_token = done.prefix_token;
+  row.steps = done.steps;
+  row.gradients = done.gradients;
+  row.tokens_trained = done.tokens_trained;
+  row.ms = {embed_ms, selected.search_ms, selected.select_ms, selected.fetch_ms, done.score_before_ms, done.tune_ms, done.score_after_ms};
+  return row;
+}
+
+void Coordinator::GiveUp(int64_t query, const std::string& reason, int rank, int attempts) {
+  const Query& of = queries_[static_cast<size_t>(query)];
+  Row row;
+  row.key = of.key;
+  row.query = of.number;
+  row.subset = of.subset;
+  row.reason = last_failure_.contains(query) && rank < 0 ? reason + "; before that: " + last_failure_[query] : reason;
+  row.worker = rank;
+  row.attempts = attempts;
+  if (rank >= 0) row.host = world_.hosts()[static_cast<size_t>(rank)];
+  spdlog::warn("query {} ({}) failed: {}", of.number, of.subset, row.reason);
+  open_.erase(query);
+  ++outcome_.failed;
+  journal_->Append(row);
+}
+
+void Coordinator::ShowProgress() {
+  const int64_t durable = journal_->durable();  // throws when the journal could not be written
+  progress_->Note(fmt::format("{} ready, {} in flight, workers {:.0f}% busy", scheduler_.ready(), scheduler_.in_flight(),
+                              100 * scheduler_.busy_share(Now())));
+  if (durable > durable_shown_) progress_->Add(durable - durable_shown_);
+  durable_shown_ = durable;
+}
+
+void Coordinator::StopAll() {
+  for (const int rank : layout_.shards) SendMessage(world_, rank, kToShard, Stop{});
+  for (const int rank : layout_.workers) SendMessage(world_, rank, kToWorker, Stop{});
+}
+
+// Takes what still comes in. After a stop the workers finish what they work on, and these results count.
+bool Coordinator::WaitForByes(double seconds) {
+  const int tags[] = {kToCoordinator};
+  const double end = Now() + seconds;
+  while (byes_.size() < layout_.workers.size() && Now() < end) {
+    const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::milliseconds(100)));
+    if (!envelope) continue;
+    if (outcome_.stopped && TypeOf(world_, *envelope) == Selected::kType) continue;  // will be made again by the next run
+    if (outcome_.stopped && TypeOf(world_, *envelope) == EmbedDone::kType) continue;
+    Handle(*envelope);
+  }
+  return byes_.size() == layout_.workers.size();
+}
+
+}  // namespace hullft::coordinator

@@ -1,0 +1,83 @@
+// The coordinator: reads queries, starts rounds, hands finished selections to workers, journals what comes back.
+//
+// It holds no model and no vector. Runs on one thread, from construction to the end of Run. Memory: texts of all queries,
+// and the selections of the few that are ready or in flight (rounds run ahead of the workers by about one batch).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/comm/communicator.h"
+#include "common/progress.h"
+#include "coordinator/journal.h"
+#include "coordinator/layout.h"
+#include "coordinator/messages.h"
+#include "coordinator/queries.h"
+#include "coordinator/run_folder.h"
+#include "coordinator/run_rank.h"
+#include "coordinator/scheduler.h"
+
+namespace hullft::coordinator {
+
+class Coordinator {
+ public:
+  // identity: options and digests that all ranks agreed on. Opens the run folder, reads queries and journal.
+  Coordinator(comm::Communicator& world, const Layout& layout, const RunPlan& plan, const RankContext& context, const Identity& identity);
+  // Until every query has its row, or a stop was asked for; then sends Stop to all roles. When it throws, the caller must.
+  RunOutcome Run();
+
+ private:
+  struct Open {  // a query that is in a round, ready, or in flight
+    double embed_ms = 0;
+    Selected selected;
+  };
+  struct Embedding {  // a batch at a worker
+    std::vector<int64_t> queries;
+    int worker = 0;  // index into layout.workers
+    double sent = 0;
+    std::set<int> tried;
+  };
+
+  void StartRounds();
+  void SendEmbedding(int64_t round, Embedding* embedding);
+  void ExpireEmbeddings();
+  void SendRound(int64_t round, const std::vector<int64_t>& queries);
+  void Dispatch();
+  void Handle(const comm::Envelope& envelope);
+  void OnEmbedDone(const EmbedDone& done);
+  void OnSelected(Selected selected);
+  void OnTuneDone(const TuneDone& done, int rank);
+  void GiveUp(int64_t query, const std::string& reason, int rank, int attempts);
+  Row RowOf(int64_t query, const Selected& selected, const TuneDone& done, double embed_ms) const;
+  double Cost(const Selected& selected, const Query& query) const;
+  void ShowProgress();
+  void StopAll();
+  bool WaitForByes(double seconds);
+  double Now() const;
+
+  comm::Communicator& world_;
+  const Layout& layout_;
+  const RunPlan& plan_;
+  const RankContext& context_;
+  RunFolder folder_;
+  std::vector<Query> queries_;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<Progress> progress_;
+  Scheduler scheduler_;
+  std::vector<int64_t> pending_;  // in order; next_ is the first not yet in a round
+  size_t next_ = 0;
+  int64_t next_round_ = 0, in_rounds_ = 0, durable_shown_ = 0;
+  std::map<int64_t, Embedding> embeddings_;  // by round
+  std::map<int64_t, Open> open_;             // by query
+  std::map<int64_t, std::string> last_failure_;
+  std::set<int> byes_;
+  const comm::Clock::time_point start_ = comm::Clock::now();
+  RunOutcome outcome_;
+};
+
+}  // namespace hullft::coordinator

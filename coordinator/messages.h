@@ -1,0 +1,270 @@
+// What the roles of a run say to each other, and under which tags (docs/formats/wire.md describes the envelope).
+//
+//   coordinator -> worker       EmbedJob, TuneJob, Stop                 tag kToWorker
+//   worker      -> first shard  Targets                                 tag kToShard
+//   coordinator -> shard        RoundJob (first shard only), Stop       tag kToShard
+//   first shard -> shard        RoundWork                               tag kToShard
+//   shard      <-> shard        one Exchange per tag and round          tags kCandidates ... kAgain; kRoundFailed
+//   any         -> coordinator  EmbedDone, Selected, TuneDone, Bye, Fatal  tag kToCoordinator
+//
+// The coordinator sees texts, tokens and numbers of queries, never a vector. Thread safety: values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/comm/communicator.h"
+#include "common/comm/wire.h"
+#include "coordinator/row.h"
+
+namespace hullft::coordinator {
+
+using comm::wire::Failure;
+using comm::wire::Peer;
+
+enum Tag : int {
+  kToCoordinator = 100,
+  kToShard,
+  kToWorker,
+  kCandidates,
+  kVectorIds,
+  kVectors,
+  kAgain,
+  kTokenIds,
+  kTokens,
+  kRoundFailed,
+};
+
+struct EmbedJob {
+  static constexpr uint16_t kType = 101;
+  int64_t round = 0;
+  std::vector<int64_t> queries;
+  std::vector<std::string> texts;
+  template <class A>
+  void Wire(A& a) {
+    a(round, queries, texts);
+  }
+};
+
+struct EmbedDone {
+  static constexpr uint16_t kType = 102;
+  int64_t round = 0;
+  double ms = 0;
+  std::vector<std::pair<int64_t, std::string>> failed;  // query, reason
+  template <class A>
+  void Wire(A& a) {
+    a(round, ms, failed);
+  }
+};
+
+struct Targets {
+  static constexpr uint16_t kType = 103;
+  int64_t round = 0;
+  std::vector<int64_t> queries;
+  std::vector<float> values;  // [queries][d]
+  template <class A>
+  void Wire(A& a) {
+    a(round, queries, values);
+  }
+};
+
+struct RoundQuery {
+  int64_t query = 0;       // index among the run's queries
+  int64_t record = 0;      // row of --query-embeddings
+  std::string text_hash;   // what the method random draws by
+  template <class A>
+  void Wire(A& a) {
+    a(query, record, text_hash);
+  }
+};
+
+struct RoundJob {
+  static constexpr uint16_t kType = 104;
+  int64_t round = 0;
+  std::vector<RoundQuery> queries;
+  template <class A>
+  void Wire(A& a) {
+    a(round, queries);
+  }
+};
+
+struct RoundWork {
+  static constexpr uint16_t kType = 105;
+  int64_t round = 0;
+  std::vector<RoundQuery> queries;
+  std::vector<float> targets;  // [queries][d]
+  template <class A>
+  void Wire(A& a) {
+    a(round, queries, targets);
+  }
+};
+
+struct CandidateList {
+  std::vector<float> scores;  // as the library computed them, falling
+  std::vector<uint64_t> ids;
+  template <class A>
+  void Wire(A& a) {
+    a(scores, ids);
+  }
+};
+
+struct Candidates {
+  static constexpr uint16_t kType = 106;
+  std::vector<CandidateList> lists;  // of the receiver's queries, in their order
+  template <class A>
+  void Wire(A& a) {
+    a(lists);
+  }
+};
+
+struct IdList {
+  static constexpr uint16_t kType = 107;
+  std::vector<uint64_t> ids;
+  template <class A>
+  void Wire(A& a) {
+    a(ids);
+  }
+};
+
+struct Vectors {
+  static constexpr uint16_t kType = 108;
+  std::vector<float> rows;  // [ids][d]
+  template <class A>
+  void Wire(A& a) {
+    a(rows);
+  }
+};
+
+struct TokenLists {
+  static constexpr uint16_t kType = 109;
+  std::vector<std::vector<int32_t>> tokens;  // of each id
+  template <class A>
+  void Wire(A& a) {
+    a(tokens);
+  }
+};
+
+struct QueryList {
+  static constexpr uint16_t kType = 110;
+  std::vector<int64_t> queries;  // positions in the round
+  template <class A>
+  void Wire(A& a) {
+    a(queries);
+  }
+};
+
+struct Training {
+  std::vector<int32_t> tokens;
+  int count = 0;
+  template <class A>
+  void Wire(A& a) {
+    a(tokens, count);
+  }
+};
+
+// The outcome of a round for one query.
+struct Selected {
+  static constexpr uint16_t kType = 111;
+  int64_t query = 0;
+  std::optional<Failure> failure;
+  std::vector<uint64_t> ids;
+  std::vector<int> counts;
+  std::vector<double> weights;
+  double objective = 0, gap = 0, residual_norm = 0, rounded_residual_norm = 0;
+  int iterations = 0;
+  std::string stop;
+  int64_t pool = 0;
+  double coverage = 1;
+  double search_ms = 0, select_ms = 0, fetch_ms = 0;
+  std::vector<Training> training;  // in the order of finetuning
+  template <class A>
+  void Wire(A& a) {
+    a(query, failure, ids, counts, weights, objective, gap, residual_norm, rounded_residual_norm, iterations, stop, pool, coverage,
+      search_ms, select_ms, fetch_ms, training);
+  }
+};
+
+struct TuneJob {
+  static constexpr uint16_t kType = 112;
+  int64_t query = 0;
+  std::string text;
+  std::vector<Training> training;
+  template <class A>
+  void Wire(A& a) {
+    a(query, text, training);
+  }
+};
+
+struct WireBpb {
+  double rolling = 0, first_window = 0, log_likelihood = 0, log_likelihood_first_window = 0;
+  template <class A>
+  void Wire(A& a) {
+    a(rolling, first_window, log_likelihood, log_likelihood_first_window);
+  }
+};
+
+struct TuneDone {
+  static constexpr uint16_t kType = 113;
+  int64_t query = 0;
+  std::optional<Failure> failure;
+  WireBpb before, after;
+  int64_t bytes = 0, tokens = 0, windows = 0, prefix_token = -1, steps = 0, gradients = 0, tokens_trained = 0;
+  double score_before_ms = 0, tune_ms = 0, score_after_ms = 0;
+  template <class A>
+  void Wire(A& a) {
+    a(query, failure, before, after, bytes, tokens, windows, prefix_token, steps, gradients, tokens_trained, score_before_ms, tune_ms,
+      score_after_ms);
+  }
+};
+
+// The end of the run: finish what is being worked on, leave what waits, answer with Bye (workers).
+struct Stop {
+  static constexpr uint16_t kType = 114;
+  template <class A>
+  void Wire(A&) {}
+};
+
+struct Bye {
+  static constexpr uint16_t kType = 115;
+  template <class A>
+  void Wire(A&) {}
+};
+
+// A role cannot go on: the run ends with this error.
+struct Fatal {
+  static constexpr uint16_t kType = 116;
+  Failure failure;
+  template <class A>
+  void Wire(A& a) {
+    a(failure);
+  }
+};
+
+template <class T>
+void SendMessage(comm::Communicator& world, int destination, int tag, const T& message) {
+  world.Send(destination, tag, comm::wire::Encode(T::kType, message));
+}
+
+inline Peer PeerOf(const comm::Communicator& world, const comm::Envelope& envelope) {
+  return {envelope.source, world.hosts()[static_cast<size_t>(envelope.source)]};
+}
+
+inline uint16_t TypeOf(const comm::Communicator& world, const comm::Envelope& envelope) {
+  return comm::wire::Reader::Type(envelope.payload, PeerOf(world, envelope));
+}
+
+template <class T>
+T Decode(const comm::Communicator& world, const comm::Envelope& envelope) {
+  return comm::wire::Decode<T>(T::kType, envelope.payload, PeerOf(world, envelope));
+}
+
+// A message of a type that its receiver has no use for: a bug, or another version.
+[[noreturn]] inline void ThrowUnexpected(const comm::Communicator& world, const comm::Envelope& envelope) {
+  throw Error(Code::kPeer, fmt::format("rank {} on {} sent a message of type {} under tag {}, which is not expected there", envelope.source,
+                                       world.hosts()[static_cast<size_t>(envelope.source)], TypeOf(world, envelope), envelope.tag));
+}
+
+}  // namespace hullft::coordinator

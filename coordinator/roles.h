@@ -1,0 +1,79 @@
+// What a shard and a worker do from their first message to Stop. Each runs on a thread of its own; the coordinator's part
+// is coordinator.h. An exception that leaves Run ends the run (run_rank.cc tells the coordinator).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/comm/communicator.h"
+#include "common/npy.h"
+#include "common/tokenizer/tokenizer.h"
+#include "coordinator/layout.h"
+#include "coordinator/messages.h"
+#include "coordinator/round.h"
+#include "coordinator/settings.h"
+#include "index/corpus.h"
+#include "worker/encoder.h"
+#include "worker/tuner.h"
+
+namespace hullft::coordinator {
+
+class ShardRole {
+ public:
+  // Opens the partitions that the layout gives this rank, and on the first shard --query-embeddings.
+  ShardRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings, const index::CorpusInfo& corpus, int threads);
+  void Run();
+
+ private:
+  void Handle(const comm::Envelope& envelope);
+  void StartRounds();  // first shard: of the jobs whose targets have come
+  std::vector<float> StoredTargets(const RoundJob& job) const;
+  void DoRound(const RoundWork& work);
+
+  comm::Communicator& world_;
+  const std::vector<int> shards_;
+  const int self_, dim_;
+  std::vector<std::unique_ptr<index::Partition>> partitions_;
+  std::unique_ptr<NpyFile> stored_;  // first shard, with --query-embeddings
+  std::unique_ptr<Round> round_;
+  std::deque<RoundJob> jobs_;
+  std::map<int64_t, Targets> targets_;
+  std::set<int64_t> done_rounds_;  // targets of these came a second time, from a worker that was thought lost
+  bool stopped_ = false;
+};
+
+class WorkerRole {
+ public:
+  // Loads tokenizer, model and, unless the queries come with embeddings, the encoder.
+  WorkerRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings, int threads);
+  void Run();
+
+  const std::string& model_digest() const { return tuner_->digest(); }
+  const std::string& tokenizer_digest() const { return tokenizer_->digest(); }
+  std::string encoder_digest() const { return encoder_ ? encoder_->digest() : ""; }  // "" without an encoder
+  int encoder_dim() const { return encoder_ ? encoder_->dim() : 0; }
+
+ private:
+  void Handle(const comm::Envelope& envelope);
+  void Embed(const EmbedJob& job);
+  TuneDone Tune(const TuneJob& job);
+
+  comm::Communicator& world_;
+  const int first_shard_;
+  const worker::TuneSettings settings_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<worker::Tuner> tuner_;
+  std::unique_ptr<worker::Encoder> encoder_;
+  std::deque<EmbedJob> embeddings_;  // these first: all other workers wait for what comes of them
+  std::deque<TuneJob> tasks_;
+  bool stopped_ = false;
+};
+
+}  // namespace hullft::coordinator

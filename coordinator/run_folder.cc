@@ -1,0 +1,61 @@
+#include "coordinator/run_folder.h"
+
+#include <system_error>
+
+#include "common/error.h"
+
+namespace hullft::coordinator {
+namespace fs = std::filesystem;
+
+RunFolder::RunFolder(fs::path folder, const Identity& identity) : folder_(std::move(folder)), identity_(identity) {
+  made_ = !fs::exists(folder_);
+  MakeFolders(folder_);
+  lock_ = std::make_unique<FileLock>(folder_ / "lock");
+  CheckIdentity();
+}
+
+RunFolder::~RunFolder() {
+  if (!made_ || started_) return;
+  std::error_code ignored;
+  fs::remove(folder_ / "lock", ignored);
+  fs::remove(folder_, ignored);  // fails when rejects.jsonl is there, which is meant to stay
+}
+
+void RunFolder::CheckIdentity() const {
+  const fs::path path = folder_ / "provenance.json";
+  const std::string hint = "choose another --output, or give the settings of the run that is there (" + (folder_ / "config").string() + ")";
+  if (!fs::exists(path)) {
+    if (fs::exists(journal())) throw Error(Code::kUsage, fmt::format("{} holds results but no provenance.json", folder_.string()), hint);
+    return;
+  }
+  Identity held;
+  try {
+    held = nlohmann::json::parse(ReadFile(path)).at("identity").get<Identity>();
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError("{}: {}", path.string(), error.what());
+  }
+  const auto value = [](const Identity& identity, const std::string& name) {
+    const auto place = identity.find(name);
+    return place == identity.end() ? std::string("(nothing)") : place->second;
+  };
+  Identity names = identity_;
+  names.insert(held.begin(), held.end());
+  for (const auto& [name, unused] : names) {
+    if (value(held, name) == value(identity_, name)) continue;
+    throw Error(Code::kUsage, fmt::format("{} holds a run with {} = {}, not {}", folder_.string(), name, value(held, name), value(identity_, name)), hint);
+  }
+}
+
+void RunFolder::Start(const std::string& config, nlohmann::ordered_json provenance) {
+  provenance["identity"] = identity_;
+  started_ = true;
+  WriteFileAtomic(folder_ / "config", config);
+  WriteFileAtomic(folder_ / "provenance.json", provenance.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+void RunFolder::WriteReport(const Report& report) const {
+  WriteFileAtomic(folder_ / "summary.json", ReportJson(report));
+  WriteFileAtomic(folder_ / "summary.csv", ReportCsv(report));
+}
+
+}  // namespace hullft::coordinator

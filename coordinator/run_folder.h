@@ -1,0 +1,44 @@
+// The folder of one run: who may write it, and whose settings it holds (docs/formats/journal.md).
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "common/files.h"
+#include "coordinator/report.h"
+#include "coordinator/settings.h"
+
+namespace hullft::coordinator {
+
+class RunFolder {
+ public:
+  // Makes the folder if need be and locks it. Throws kUsage when another process holds it, or when it holds a run with
+  // another identity, naming the first difference, or files that are not a run's.
+  RunFolder(std::filesystem::path folder, const Identity& identity);
+  // Takes a folder away again that this object made and Start never filled.
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  // Writes config and provenance.json (the identity is added to what is given).
+  void Start(const std::string& config, nlohmann::ordered_json provenance);
+  // Writes summary.json and summary.csv.
+  void WriteReport(const Report& report) const;
+
+  std::filesystem::path journal() const { return folder_ / "results.jsonl"; }
+  std::filesystem::path rejects() const { return folder_ / "rejects.jsonl"; }
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  void CheckIdentity() const;
+
+  const std::filesystem::path folder_;
+  const Identity identity_;
+  bool made_ = false, started_ = false;
+  std::unique_ptr<FileLock> lock_;
+};
+
+}  // namespace hullft::coordinator

@@ -1,0 +1,265 @@
+#include "coordinator/run_rank.h"
+
+#include <exception>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "common/comm/in_process.h"
+#include "common/error.h"
+#include "common/hash.h"
+#include "common/log.h"
+#include "common/parallel.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/layout.h"
+#include "coordinator/messages.h"
+#include "coordinator/roles.h"
+
+namespace hullft::coordinator {
+namespace {
+
+constexpr std::chrono::minutes kPrepareWait{30};  // loading a large model from a busy file system
+
+// What a rank has found out while it got ready; rank 0 compares.
+struct RankReport {
+  static constexpr uint16_t kType = 120;
+  std::optional<Failure> failure;
+  std::string version, options, corpus_digest;
+  bool worker = false;
+  std::string model_digest, tokenizer_digest, encoder_digest;
+  template <class A>
+  void Wire(A& a) {
+    a(failure, version, options, corpus_digest, worker, model_digest, tokenizer_digest, encoder_digest);
+  }
+};
+
+struct Verdict {
+  static constexpr uint16_t kType = 121;
+  std::optional<Failure> failure;
+  template <class A>
+  void Wire(A& a) {
+    a(failure);
+  }
+};
+
+// The roles of one rank, ready to run.
+struct Ready {
+  index::CorpusInfo corpus;
+  Layout layout;
+  std::unique_ptr<ShardRole> shard;
+  std::unique_ptr<WorkerRole> worker;
+};
+
+Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext& context, RankReport* report) {
+  const RunSettings& settings = plan.settings;
+  Ready ready;
+  ready.corpus = index::ReadCorpusInfo(settings.corpus);
+  report->corpus_digest = ready.corpus.digest;
+  if ((settings.method == "knn" || settings.method == "random") && settings.select.n > ready.corpus.sequences) {
+    throw Error(Code::kUsage, fmt::format("--n {} is more than the {} sequences of {}: {} takes each at most once", settings.select.n,
+                                          ready.corpus.sequences, settings.corpus, settings.method),
+                fmt::format("--n {} or less, or --method hullft", ready.corpus.sequences));
+  }
+  std::vector<int64_t> sizes;
+  for (const index::PartitionInfo& part : ready.corpus.parts) sizes.push_back(part.sequences);
+  ready.layout = MakeLayout(world.hosts(), sizes);
+  const RankRoles& roles = ready.layout.ranks[static_cast<size_t>(world.rank())];
+  if (roles.shard) ready.shard = std::make_unique<ShardRole>(world, ready.layout, settings, ready.corpus, context.threads);
+  if (roles.worker) {
+    ready.worker = std::make_unique<WorkerRole>(world, ready.layout, settings, context.threads);
+    report->worker = true;
+    report->model_digest = ready.worker->model_digest();
+    report->tokenizer_digest = ready.worker->tokenizer_digest();
+    report->encoder_digest = ready.worker->encoder_digest();
+  }
+  return ready;
+}
+
+void CompareWithCorpus(const RankReport& worker, const RunSettings& settings, const index::CorpusInfo& corpus) {
+  if (worker.tokenizer_digest != corpus.tokenizer_digest) {
+    throw Error(Code::kData, fmt::format("{} was tokenized with another tokenizer ({}) than that of {} ({})", settings.corpus,
+                                         corpus.tokenizer_digest, settings.model, worker.tokenizer_digest),
+                "give the model the corpus was built for, or build the corpus again with --model " + settings.model);
+  }
+  if (!settings.encoder.empty() && worker.encoder_digest != corpus.encoder_digest) {
+    throw Error(Code::kData, fmt::format("{} was built with another encoder ({}) than {} ({})", settings.corpus, corpus.encoder_digest,
+                                         settings.encoder, worker.encoder_digest),
+                "give the encoder the corpus was built with (hullft index info), or build it again with --encoder " + settings.encoder);
+  }
+}
+
+// Rank 0: throws for the first rank that failed or differs from it.
+void Compare(const comm::Communicator& world, const std::vector<RankReport>& reports, const RunSettings& settings,
+             const index::CorpusInfo& corpus) {
+  const RankReport& first = reports.front();
+  const RankReport* worker = nullptr;
+  for (size_t r = 0; r < reports.size(); ++r) {
+    const RankReport& report = reports[r];
+    const Peer peer{static_cast<int>(r), world.hosts()[r]};
+    if (report.failure && r == 0) throw Error(CodeFromName(report.failure->code), report.failure->message, report.failure->hint);
+    if (report.failure) report.failure->Throw(peer);
+    const auto same = [&](const std::string& what, const std::string& here, const std::string& there) {
+      if (here == there) return;
+      throw Error(Code::kUsage, fmt::format("rank {} on {} has another {} ({}) than rank 0 ({})", r, peer.host, what, there, here),
+                  "every rank must start the same binary with the same arguments and see the same files");
+    };
+    same("version", first.version, report.version);
+    same("set of options", first.options, report.options);
+    same("corpus", first.corpus_digest, report.corpus_digest);
+    if (!report.worker) continue;
+    if (worker == nullptr) {
+      worker = &report;
+      CompareWithCorpus(report, settings, corpus);
+    }
+    same("model", worker->model_digest, report.model_digest);
+    same("tokenizer", worker->tokenizer_digest, report.tokenizer_digest);
+    same("encoder", worker->encoder_digest, report.encoder_digest);
+  }
+  if (worker == nullptr) throw Error(Code::kUsage, "no rank is a worker", "give every host one rank, or more than one");
+}
+
+// Collective. Every rank throws the same error when one failed or differs. Returns the reports on rank 0.
+std::vector<RankReport> Agree(comm::Communicator& world, const RankReport& mine, const RunSettings& settings, const index::CorpusInfo& corpus) {
+  const auto payloads = world.Gather(0, comm::wire::Encode(RankReport::kType, mine), comm::After(kPrepareWait));
+  std::vector<RankReport> reports;
+  Verdict verdict;
+  if (world.rank() == 0) {
+    try {
+      for (size_t r = 0; r < payloads.size(); ++r) {
+        reports.push_back(comm::wire::Decode<RankReport>(RankReport::kType, payloads[r], {static_cast<int>(r), world.hosts()[r]}));
+      }
+      Compare(world, reports, settings, corpus);
+    } catch (const std::exception& error) {
+      verdict.failure = Failure::From(error);
+    }
+  }
+  const std::string decided = world.Broadcast(0, comm::wire::Encode(Verdict::kType, verdict), comm::After(kPrepareWait));
+  verdict = comm::wire::Decode<Verdict>(Verdict::kType, decided, {0, world.hosts().front()});
+  if (verdict.failure) throw Error(CodeFromName(verdict.failure->code), verdict.failure->message, verdict.failure->hint);
+  return reports;
+}
+
+Identity MakeIdentity(const RunPlan& plan, const std::vector<RankReport>& reports) {
+  Identity identity = plan.options;
+  identity["corpus"] = reports.front().corpus_digest;
+  if (!plan.settings.query_embeddings.empty()) identity["query embeddings"] = HashFileHex(plan.settings.query_embeddings);
+  for (const RankReport& report : reports) {
+    if (!report.worker) continue;
+    identity["model"] = report.model_digest;
+    identity["tokenizer"] = report.tokenizer_digest;
+    if (!plan.settings.encoder.empty()) identity["encoder"] = report.encoder_digest;
+  }
+  return identity;
+}
+
+// Runs a role on a thread; what it throws ends the run through the coordinator.
+class RoleThread {
+ public:
+  template <class Role>
+  RoleThread(comm::Communicator& world, Role& role)
+      : thread_([this, &world, &role] {
+          try {
+            role.Run();
+          } catch (const std::exception& error) {
+            error_ = std::current_exception();
+            try {
+              SendMessage(world, 0, kToCoordinator, Fatal{Failure::From(error)});
+            } catch (const std::exception& also) {
+              spdlog::error("rank {}: {} (and the coordinator cannot be told: {})", world.rank(), error.what(), also.what());
+            }
+          }
+        }) {}
+  ~RoleThread() {
+    if (thread_.joinable()) thread_.join();
+  }
+  RoleThread(const RoleThread&) = delete;
+  RoleThread& operator=(const RoleThread&) = delete;
+  void Join() {
+    thread_.join();
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  std::exception_ptr error_;
+  std::thread thread_;  // last: starts when everything else is there
+};
+
+void StopEverybody(comm::Communicator& world, const Layout& layout) {
+  for (const int rank : layout.shards) SendMessage(world, rank, kToShard, Stop{});
+  for (const int rank : layout.workers) SendMessage(world, rank, kToWorker, Stop{});
+}
+
+}  // namespace
+
+RunOutcome RunRank(comm::Communicator& world, const RunPlan& plan, const RankContext& context,
+                   const std::function<void(const RunOutcome&)>& leave) {
+  RankReport mine;
+  mine.version = plan.version;
+  mine.options = IdentityText(plan.options);
+  Ready ready;
+  try {
+    ready = Prepare(world, plan, context, &mine);
+  } catch (const std::exception& error) {
+    mine.failure = Failure::From(error);
+  }
+  const std::vector<RankReport> reports = Agree(world, mine, plan.settings, ready.corpus);
+
+  std::optional<RoleThread> shard, worker;
+  if (ready.shard) shard.emplace(world, *ready.shard);
+  if (ready.worker) worker.emplace(world, *ready.worker);
+  RunOutcome outcome;
+  if (world.rank() == 0) {
+    try {
+      spdlog::info("layout:\n{}", LayoutTable(ready.layout, world.hosts()));
+      Coordinator coordinator(world, ready.layout, plan, context, MakeIdentity(plan, reports));
+      outcome = coordinator.Run();
+    } catch (...) {
+      StopEverybody(world, ready.layout);
+      throw;  // joins the roles of this rank
+    }
+    if (!outcome.workers_left) {
+      spdlog::warn("a worker does not answer; leaving without it");
+      leave(outcome);
+    }
+  }
+  if (shard) shard->Join();
+  if (worker) worker->Join();
+  return outcome;
+}
+
+RunOutcome RunInProcess(const RunPlan& plan, const RankContext& context, const std::function<void(const RunOutcome&)>& leave) {
+  const int workers = std::max(1, plan.settings.workers);
+  const int ranks = workers == 1 ? 1 : workers + 1;
+  comm::InProcessWorld world(ranks);
+  const auto rank_context = [&](int rank) {
+    RankContext own = context;
+    own.threads = std::max(1, context.threads / workers);
+    if (rank == 0 && ranks > 1) own.threads = context.threads;  // the shard's: it works in bursts
+    return own;
+  };
+  std::vector<std::exception_ptr> errors(static_cast<size_t>(ranks));
+  std::vector<std::thread> threads;
+  for (int r = 1; r < ranks; ++r) {
+    threads.emplace_back([&, r] {
+      try {
+        RunRank(world.rank(r), plan, rank_context(r), leave);
+      } catch (...) {
+        errors[static_cast<size_t>(r)] = std::current_exception();
+      }
+    });
+  }
+  RunOutcome outcome;
+  try {
+    outcome = RunRank(world.rank(0), plan, rank_context(0), leave);
+  } catch (...) {
+    errors[0] = std::current_exception();
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::exception_ptr& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+  return outcome;
+}
+
+}  // namespace hullft::coordinator

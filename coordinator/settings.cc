@@ -1,0 +1,118 @@
+#include "coordinator/settings.h"
+
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <sstream>
+#include <vector>
+
+#include "common/error.h"
+
+namespace hullft::coordinator {
+
+void RunSettings::Bind(OptionTable* table) {
+  table->Group("Input and output");
+  table->Add("corpus", &corpus, "folder made by hullft index build").Required().NotPartOfResult();
+  table->Add("queries", &queries, "JSONL of documents: {\"text\", \"meta\": {\"pile_set_name\"}}")
+      .Required()
+      .NotPartOfResult();
+  table->Add("model", &model, "language model to finetune: a Hugging Face folder").Required().NotPartOfResult();
+  table->Add("encoder", &encoder, "encoder the corpus was built with: a Hugging Face folder").NotPartOfResult();
+  table->Add("query-embeddings", &query_embeddings, ".npy with a row per query, instead of --encoder")
+      .NotPartOfResult();
+  table->Add("output", &output, "run folder; a run that was stopped goes on where it was").Required().NotPartOfResult();
+  table->Add("max-rejects", &max_rejects, "bad queries that are put into rejects.jsonl before the run ends")
+      .Range(0, 1e9)
+      .NotPartOfResult();
+  table->Add("limit", &limit, "run only the first so many queries; 0: all").Range(0, 1e15).NotPartOfResult();
+
+  table->Group("Selection");
+  table->Add("method", &method, "how the multiset is chosen").OneOf({"hullft", "knn", "random", "sift"});
+  table->Add("n", &select.n, "N, sequences of the multiset with their repeats").Range(1, 1e6);
+  table->Add("k", &k, "K, nearest sequences to choose from").Range(1, 1e6);
+  table->Add("margin", &margin, "candidates beyond K that are re-scored exactly").Range(0, 1e6);
+  table->Add("max-iter", &select.max_iter, "Frank-Wolfe iterations").Range(1, 1e6);
+  table->Add("tol", &select.tol, "Frank-Wolfe ends when the residual's norm is below").Range(0, 10);
+  table->Add("swap-passes", &select.swap_passes, "passes of the integerization's local search").Range(0, 1000);
+  table->Add("rounding", &rounding, "weights to counts: geometry (the method) or remainder (its ablation)").OneOf({"geometry", "remainder"});
+  table->Add("sift-lambda", &select.sift_lambda, "observation noise of SIFT").Range(1e-12, 1e12);
+  table->Add("seed", &seed, "of the method random").Range(0, 9e15);
+
+  table->Group("Finetuning");
+  table->Add("lr", &tune.learning_rate, "learning rate of Adam").Range(0, 1);
+  table->Add("refresh", &refresh, "r: a sequence's gradient is computed anew every r-th of its steps; inf: once");
+  table->Add("max-length", &tune.max_length, "tokens of a training sequence and of a scoring window").Range(2, 1e7);
+  table->Add("dropout", &tune.dropout, "while finetuning").Range(0, 0.999);
+  table
+      ->Add("prefix-token", &tune.prefix_token,
+            "first token of the first scoring window; -1: the model's bos, else eos")
+      .Range(-1, 2e9);
+
+  table->Group("Work");
+  table->Add("workers", &workers, "worker ranks of one process, each with its own model; 0: one")
+      .Range(0, 1024)
+      .NotPartOfResult();
+  table->Add("threads", &threads, "of this process, shared out among its workers; 0: every core it may use")
+      .Range(0, 4096)
+      .NotPartOfResult();
+  table->Add("batch", &batch, "queries of one round over the shards").Range(1, 65536).NotPartOfResult();
+  table->Add("retries", &retries, "further attempts of a query whose finetuning fails").Range(0, 100).NotPartOfResult();
+  table->Add("task-timeout", &task_timeout, "until the first task's time is known")
+      .Unit("s")
+      .Range(0.001, 1e9)
+      .NotPartOfResult();
+  table->Add("grace", &grace, "for running queries to finish after INT or TERM")
+      .Unit("s")
+      .Range(0, 1e6)
+      .NotPartOfResult();
+  table->Add("quiet", &quiet, "no progress display").NotPartOfResult();
+}
+
+void RunSettings::Finish() {
+  std::vector<std::string> faults;
+  if (refresh == "inf") {
+    tune.refresh = 0;
+  } else {
+    int value = 0;
+    const auto [end, error] = std::from_chars(refresh.data(), refresh.data() + refresh.size(), value);
+    if (error != std::errc() || end != refresh.data() + refresh.size() || value < 1) {
+      faults.push_back(fmt::format("--refresh: '{}' is neither a number from 1 nor inf", refresh));
+    }
+    tune.refresh = value;
+  }
+  select.method = select::MethodFromName(method);
+  select.rounding = rounding == "remainder" ? select::Rounding::kRemainder : select::Rounding::kGeometry;
+  select.seed = static_cast<uint64_t>(seed);
+  for (const std::string& fault : {select.Validate(), tune.Validate()}) {
+    if (!fault.empty()) faults.push_back(fault);
+  }
+  if ((method == "knn" || method == "random") && select.n > k) {
+    faults.push_back(
+        fmt::format("--n {} is more than --k {}: {} takes each sequence at most once", select.n, k, method));
+  }
+  if (encoder.empty() && query_embeddings.empty()) faults.push_back("missing --encoder (or --query-embeddings)");
+  if (!encoder.empty() && !query_embeddings.empty())
+    faults.push_back("--encoder and --query-embeddings exclude each other");
+  if (!faults.empty()) {
+    throw Error(Code::kUsage, fmt::format("hullft run: {}", fmt::join(faults, "\n  ")),
+                "hullft run --help lists the options");
+  }
+}
+
+Identity IdentityOfOptions(const OptionTable& table) {
+  Identity identity;
+  std::istringstream lines(table.Fingerprint());
+  for (std::string line; std::getline(lines, line);) {
+    const size_t equals = line.find('=');
+    identity["--" + line.substr(0, equals)] = line.substr(equals + 1);
+  }
+  return identity;
+}
+
+std::string IdentityText(const Identity& identity) {
+  std::string text;
+  for (const auto& [name, value] : identity) text += name + "=" + value + "\n";
+  return text;
+}
+
+}  // namespace hullft::coordinator

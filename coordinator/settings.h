@@ -1,0 +1,51 @@
+// The settings of `hullft run`: a plain struct, bound to flags by one option table, the same on every rank.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "common/options.h"
+#include "coordinator/select/select.h"
+#include "worker/tuner.h"
+
+namespace hullft::coordinator {
+
+struct RunSettings {
+  std::string corpus, queries, model, encoder, output;
+  std::string query_embeddings;  // .npy, a row per record of the queries file; the encoder is then not needed
+
+  std::string method = "hullft";
+  int k = 200;      // K, pool size
+  int margin = 32;  // candidates beyond K that are re-scored exactly, so that library rounding cannot change the pool
+  std::string rounding = "geometry";
+  select::SelectOptions select;  // n, max_iter, tol, swap_passes, sift_lambda; the rest is set by Finish
+  int64_t seed = 42;
+
+  worker::TuneSettings tune;  // learning_rate, max_length, dropout, prefix_token; refresh is set by Finish
+  std::string refresh = "2";  // r, or "inf"
+
+  int workers = 0;             // worker ranks of one process; 0: one, which shares its rank with coordinator and shard
+  int threads = 0;             // of this process, shared out among its workers; 0: UsableCores()
+  int batch = 32;              // B, queries of one round; changes speed, not results
+  int retries = 1;             // further attempts of a task that throws, on another worker where there is one
+  int max_rejects = 0;         // bad records of the queries file that are put aside before the run ends
+  int64_t limit = 0;           // run the first so many queries; 0: all
+  double task_timeout = 3600;  // seconds until a task is given to another worker, while no task's time is known yet
+  double grace = 30;           // seconds that running tasks get to finish after INT or TERM
+  bool quiet = false;
+
+  // Binds every field to its flag. The table and this object must live equally long.
+  void Bind(OptionTable* table);
+  // Derives select and tune from the texts and checks everything; throws kUsage with all faults.
+  void Finish();
+};
+
+// What makes two runs the same run: every option that changes results and the digests of what was read. Ordered by
+// name.
+using Identity = std::map<std::string, std::string>;
+Identity IdentityOfOptions(const OptionTable& table);
+// One `name=value` line each.
+std::string IdentityText(const Identity& identity);
+
+}  // namespace hullft::coordinator

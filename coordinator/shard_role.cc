@@ -1,0 +1,124 @@
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/error.h"
+#include "coordinator/roles.h"
+
+namespace hullft::coordinator {
+namespace {
+
+// Stored targets are checked here, once: a worker's encoder has its own check.
+void CheckStored(const NpyFile& file, const std::string& path, int dim) {
+  const auto& shape = file.shape();
+  if (shape.size() != 2 || shape[1] != dim) {
+    std::string text;
+    for (const int64_t n : shape) text += (text.empty() ? "" : " x ") + std::to_string(n);
+    throw Error(Code::kData, fmt::format("{} has shape {}, the corpus' embeddings have width {}", path, text, dim),
+                "embed the queries with the encoder the corpus was built with");
+  }
+  for (size_t i = 0; i < file.values().size(); ++i) {
+    if (!std::isfinite(file.values()[i])) {
+      throw DataError("{}: row {}, column {} is not a finite number", path, i / static_cast<size_t>(dim), i % static_cast<size_t>(dim));
+    }
+  }
+}
+
+}  // namespace
+
+ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings, const index::CorpusInfo& corpus,
+                     int threads)
+    : world_(world), shards_(layout.shards), self_(layout.ranks[static_cast<size_t>(world.rank())].shard_index), dim_(corpus.dim) {
+  for (const int partition : layout.partitions[static_cast<size_t>(self_)]) {
+    partitions_.push_back(index::Partition::Open(corpus.folder, partition));
+  }
+  if (self_ == 0 && !settings.query_embeddings.empty()) {
+    stored_ = std::make_unique<NpyFile>(settings.query_embeddings);
+    CheckStored(*stored_, settings.query_embeddings, dim_);
+  }
+  RoundSettings round;
+  round.k = settings.k;
+  round.margin = settings.margin;
+  round.select = settings.select;
+  round.threads = threads;
+  round_ = std::make_unique<Round>(world_, shards_, self_, partitions_, round);
+}
+
+void ShardRole::Run() {
+  const int tags[] = {kToShard};
+  while (!stopped_) {
+    if (const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::seconds(1)))) Handle(*envelope);
+    StartRounds();
+  }
+}
+
+void ShardRole::Handle(const comm::Envelope& envelope) {
+  switch (TypeOf(world_, envelope)) {
+    case RoundJob::kType:
+      jobs_.push_back(Decode<RoundJob>(world_, envelope));
+      break;
+    case Targets::kType: {
+      auto targets = Decode<Targets>(world_, envelope);
+      if (!done_rounds_.contains(targets.round)) targets_.insert_or_assign(targets.round, std::move(targets));
+      break;
+    }
+    case RoundWork::kType:
+      DoRound(Decode<RoundWork>(world_, envelope));
+      break;
+    case Stop::kType:
+      stopped_ = true;
+      break;
+    default:
+      ThrowUnexpected(world_, envelope);
+  }
+}
+
+std::vector<float> ShardRole::StoredTargets(const RoundJob& job) const {
+  const auto d = static_cast<size_t>(dim_);
+  std::vector<float> values;
+  for (const RoundQuery& query : job.queries) {
+    const auto row = stored_->values().subspan(static_cast<size_t>(query.record) * d, d);
+    values.insert(values.end(), row.begin(), row.end());
+  }
+  return values;
+}
+
+void ShardRole::StartRounds() {
+  for (auto job = jobs_.begin(); job != jobs_.end() && !stopped_;) {
+    RoundWork work{job->round, job->queries, {}};
+    if (stored_) {
+      work.targets = StoredTargets(*job);
+    } else {
+      // A worker's targets may hold fewer queries than it was given, never others; the job names those that came through.
+      const auto targets = targets_.find(job->round);
+      if (targets == targets_.end()) {
+        ++job;
+        continue;
+      }
+      const auto d = static_cast<size_t>(dim_);
+      const Targets& came = targets->second;
+      if (came.values.size() != came.queries.size() * d) {
+        throw Error(Code::kPeer, fmt::format("round {}: {} values came for {} targets of width {}", job->round, came.values.size(),
+                                             came.queries.size(), d));
+      }
+      for (const RoundQuery& query : job->queries) {
+        const auto place = std::find(came.queries.begin(), came.queries.end(), query.query) - came.queries.begin();
+        HULLFT_CHECK(static_cast<size_t>(place) < came.queries.size());
+        const auto begin = came.values.begin() + place * static_cast<int64_t>(d);
+        work.targets.insert(work.targets.end(), begin, begin + static_cast<int64_t>(d));
+      }
+      targets_.erase(targets);
+    }
+    done_rounds_.insert(job->round);
+    job = jobs_.erase(job);
+    for (size_t s = 1; s < shards_.size(); ++s) SendMessage(world_, shards_[s], kToShard, work);
+    DoRound(work);
+  }
+}
+
+void ShardRole::DoRound(const RoundWork& work) {
+  for (const Selected& selected : round_->Run(work)) SendMessage(world_, 0, kToCoordinator, selected);
+}
+
+}  // namespace hullft::coordinator

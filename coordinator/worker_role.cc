@@ -1,0 +1,125 @@
+#include <chrono>
+
+#include "common/error.h"
+#include "coordinator/roles.h"
+
+namespace hullft::coordinator {
+namespace {
+
+WireBpb ToWire(const worker::Score& score) {
+  return {score.bpb.value_or(0), score.bpb_first_window.value_or(0), score.log_likelihood, score.log_likelihood_first_window};
+}
+
+}  // namespace
+
+WorkerRole::WorkerRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings, int threads)
+    : world_(world), first_shard_(layout.shards.front()), settings_(settings.tune) {
+  tokenizer_ = Tokenizer::Load(settings.model);
+  worker::TunerOptions options;
+  options.model_dir = settings.model;
+  options.threads = threads;
+  tuner_ = worker::Tuner::Load(options);
+  if (settings.tune.max_length > tuner_->max_positions()) {
+    throw Error(Code::kUsage,
+                fmt::format("--max-length {} is more than the {} positions of {}", settings.tune.max_length, tuner_->max_positions(), settings.model),
+                fmt::format("--max-length {} or less", tuner_->max_positions()));
+  }
+  if (!settings.encoder.empty()) encoder_ = worker::Encoder::Load({.model_dir = settings.encoder, .max_length = 0, .threads = threads});
+}
+
+void WorkerRole::Run() {
+  const int tags[] = {kToWorker};
+  while (true) {
+    const bool idle = embeddings_.empty() && tasks_.empty();
+    const auto deadline = idle ? comm::After(std::chrono::seconds(1)) : comm::Clock::now();
+    if (const auto envelope = world_.Receive(comm::kAnySource, tags, deadline)) {
+      Handle(*envelope);
+      continue;  // all that has come, so that a Stop or an embedding overtakes what waits
+    }
+    if (stopped_) break;
+    if (!embeddings_.empty()) {
+      const EmbedJob job = std::move(embeddings_.front());
+      embeddings_.pop_front();
+      Embed(job);
+    } else if (!tasks_.empty()) {
+      const TuneJob job = std::move(tasks_.front());
+      tasks_.pop_front();
+      SendMessage(world_, 0, kToCoordinator, Tune(job));
+    }
+  }
+  SendMessage(world_, 0, kToCoordinator, Bye{});
+}
+
+void WorkerRole::Handle(const comm::Envelope& envelope) {
+  switch (TypeOf(world_, envelope)) {
+    case EmbedJob::kType:
+      embeddings_.push_back(Decode<EmbedJob>(world_, envelope));
+      break;
+    case TuneJob::kType:
+      tasks_.push_back(Decode<TuneJob>(world_, envelope));
+      break;
+    case Stop::kType:
+      stopped_ = true;
+      break;
+    default:
+      ThrowUnexpected(world_, envelope);
+  }
+}
+
+// The vectors go straight to the first shard, the coordinator only learns that they are there. When the batch fails, each
+// text is tried alone: only those fail that are to blame.
+void WorkerRole::Embed(const EmbedJob& job) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto d = static_cast<size_t>(encoder_->dim());
+  Targets targets{job.round, job.queries, std::vector<float>(job.texts.size() * d)};
+  EmbedDone done;
+  done.round = job.round;
+  try {
+    encoder_->Embed(std::vector<std::string_view>(job.texts.begin(), job.texts.end()), targets.values);
+  } catch (const std::exception&) {
+    targets.queries.clear();
+    targets.values.clear();
+    std::vector<float> one(d);
+    for (size_t i = 0; i < job.texts.size(); ++i) {
+      try {
+        const std::string_view text = job.texts[i];
+        encoder_->Embed({&text, 1}, one);
+        targets.queries.push_back(job.queries[i]);
+        targets.values.insert(targets.values.end(), one.begin(), one.end());
+      } catch (const std::exception& error) {
+        done.failed.emplace_back(job.queries[i], std::string("embedding: ") + Failure::From(error).message);
+      }
+    }
+  }
+  done.ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  SendMessage(world_, first_shard_, kToShard, targets);
+  SendMessage(world_, 0, kToCoordinator, done);
+}
+
+TuneDone WorkerRole::Tune(const TuneJob& job) {
+  TuneDone done;
+  done.query = job.query;
+  try {
+    std::vector<worker::TrainSequence> train;
+    for (const Training& training : job.training) train.push_back({training.tokens, training.count});
+    const std::vector<worker::EvalDocument> eval = {{tokenizer_->Encode(job.text, false), static_cast<int64_t>(job.text.size())}};
+    const worker::TuneResult result = tuner_->Run(settings_, train, eval);
+    done.before = ToWire(result.before.at(0));
+    done.after = ToWire(result.after.at(0));
+    done.bytes = static_cast<int64_t>(job.text.size());
+    done.tokens = result.after[0].tokens;
+    done.windows = result.after[0].windows;
+    done.prefix_token = settings_.prefix_token >= 0 ? settings_.prefix_token : tuner_->default_prefix_token();
+    done.steps = static_cast<int64_t>(result.steps.size());
+    done.gradients = result.gradients_computed;
+    done.tokens_trained = result.tokens_trained;
+    done.score_before_ms = result.score_before_ms;
+    done.tune_ms = result.tune_ms;
+    done.score_after_ms = result.score_after_ms;
+  } catch (const std::exception& error) {  // c10::Error and std::bad_alloc among them: the worker lives on
+    done.failure = Failure::From(error);
+  }
+  return done;
+}
+
+}  // namespace hullft::coordinator
