@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "common/npy.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -18,7 +19,8 @@ SchedulerOptions SchedulerOptionsOf(const RunSettings& settings, const Layout& l
   return options;
 }
 
-nlohmann::ordered_json Provenance(const comm::Communicator& world, const Layout& layout, const RunPlan& plan, const RankContext& context) {
+nlohmann::ordered_json Provenance(const comm::Communicator& world, const Layout& layout, const RunPlan& plan,
+                                  const RankContext& context) {
   return {{"version", plan.version},
           {"host", world.hosts().front()},
           {"ranks", world.size()},
@@ -32,18 +34,24 @@ nlohmann::ordered_json Provenance(const comm::Communicator& world, const Layout&
 
 }  // namespace
 
-Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const RunPlan& plan, const RankContext& context,
-                         const Identity& identity)
-    : world_(world), layout_(layout), plan_(plan), context_(context), folder_(plan.settings.output, identity),
+Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const RunPlan& plan,
+                         const RankContext& context, const Identity& identity)
+    : world_(world),
+      layout_(layout),
+      plan_(plan),
+      context_(context),
+      folder_(plan.settings.output, identity),
       scheduler_(SchedulerOptionsOf(plan.settings, layout)) {
   const RunSettings& settings = plan.settings;
-  QueryFile file = ReadQueries(settings.queries, IdentityText(identity), settings.limit, folder_.rejects(), settings.max_rejects);
+  QueryFile file =
+      ReadQueries(settings.queries, IdentityText(identity), settings.limit, folder_.rejects(), settings.max_rejects);
   queries_ = std::move(file.queries);
   if (!settings.query_embeddings.empty()) {
     const NpyFile stored(settings.query_embeddings);
     if (stored.shape().empty() || stored.shape()[0] != file.records) {
-      throw Error(Code::kData, fmt::format("{} has {} rows, {} has {} records", settings.query_embeddings,
-                                           stored.shape().empty() ? 0 : stored.shape()[0], settings.queries, file.records),
+      throw Error(Code::kData,
+                  fmt::format("{} has {} rows, {} has {} records", settings.query_embeddings,
+                              stored.shape().empty() ? 0 : stored.shape()[0], settings.queries, file.records),
                   "embed the same file: hullft embed --input");
     }
   }
@@ -62,10 +70,13 @@ Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const 
   if (outcome_.skipped > 0) spdlog::info("{} of {} queries are done already", outcome_.skipped, outcome_.queries);
 }
 
-double Coordinator::Now() const { return std::chrono::duration<double>(comm::Clock::now() - start_).count(); }
+double Coordinator::Now() const {
+  return std::chrono::duration<double>(comm::Clock::now() - start_).count();
+}
 
 RunOutcome Coordinator::Run() {
-  progress_ = std::make_unique<Progress>("finetuning", "queries", outcome_.queries, outcome_.skipped, !plan_.settings.quiet);
+  progress_ =
+      std::make_unique<Progress>("finetuning", "queries", outcome_.queries, outcome_.skipped, !plan_.settings.quiet);
   const int tags[] = {kToCoordinator};
   while (true) {
     if (context_.stop != nullptr && context_.stop->load() != 0) {
@@ -75,12 +86,15 @@ RunOutcome Coordinator::Run() {
     if (next_ == pending_.size() && open_.empty()) break;
     StartRounds();
     Dispatch();
-    if (const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::milliseconds(100)))) Handle(*envelope);
-    for (const int64_t query : scheduler_.Expire(Now())) GiveUp(query, "no worker finished it by its deadline", -1, plan_.settings.retries + 1);
+    if (const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::milliseconds(100))))
+      Handle(*envelope);
+    for (const int64_t query : scheduler_.Expire(Now()))
+      GiveUp(query, "no worker finished it by its deadline", -1, plan_.settings.retries + 1);
     ExpireEmbeddings();
     ShowProgress();
   }
-  if (outcome_.stopped) spdlog::warn("stopping: running queries get {} s to finish; a second signal ends at once", plan_.settings.grace);
+  if (outcome_.stopped)
+    spdlog::warn("stopping: running queries get {} s to finish; a second signal ends at once", plan_.settings.grace);
   StopAll();
   outcome_.workers_left = WaitForByes(plan_.settings.grace);
   journal_->Flush();
@@ -94,15 +108,16 @@ RunOutcome Coordinator::Run() {
   return outcome_;
 }
 
-// Rounds run ahead of the workers: whenever less than about a batch waits, the next one is started. The first is small, so
-// that the workers start early.
+// Rounds run ahead of the workers: whenever less than about a batch waits, the next one is started. The first is small,
+// so that the workers start early.
 void Coordinator::StartRounds() {
   const auto batch = static_cast<size_t>(plan_.settings.batch);
   const size_t workers = layout_.workers.size();
   while (next_ < pending_.size() && static_cast<size_t>(in_rounds_ + scheduler_.ready()) < batch + 2 * workers) {
     const size_t size = next_round_ == 0 ? std::min(batch, 4 * workers) : batch;
-    const std::vector<int64_t> queries(pending_.begin() + static_cast<int64_t>(next_),
-                                       pending_.begin() + static_cast<int64_t>(std::min(next_ + size, pending_.size())));
+    const std::vector<int64_t> queries(
+        pending_.begin() + static_cast<int64_t>(next_),
+        pending_.begin() + static_cast<int64_t>(std::min(next_ + size, pending_.size())));
     next_ += queries.size();
     in_rounds_ += static_cast<int64_t>(queries.size());
     for (const int64_t query : queries) open_[query];
@@ -119,7 +134,8 @@ void Coordinator::StartRounds() {
 void Coordinator::SendEmbedding(int64_t round, Embedding* embedding) {
   std::optional<int> best;
   const auto load = [&](int w) {
-    return 3 * std::count_if(embeddings_.begin(), embeddings_.end(), [&](const auto& e) { return e.second.worker == w && e.first != round; }) +
+    return 3 * std::count_if(embeddings_.begin(), embeddings_.end(),
+                             [&](const auto& e) { return e.second.worker == w && e.first != round; }) +
            scheduler_.in_flight(w);
   };
   for (int w = 0; w < static_cast<int>(layout_.workers.size()); ++w) {
@@ -211,7 +227,8 @@ double Coordinator::Cost(const Selected& selected, const Query& query) const {
   for (const Training& training : selected.training) {
     const int refresh = tune.refresh == 0 ? training.count : tune.refresh;
     const int gradients = (training.count + refresh - 1) / refresh;
-    cost += 3.0 * gradients * static_cast<double>(std::min<size_t>(training.tokens.size(), static_cast<size_t>(tune.max_length)));
+    cost += 3.0 * gradients *
+            static_cast<double>(std::min<size_t>(training.tokens.size(), static_cast<size_t>(tune.max_length)));
   }
   return cost;
 }
@@ -224,7 +241,8 @@ void Coordinator::OnTuneDone(const TuneDone& done, int rank) {
   if (done.failure) {
     last_failure_[done.query] = done.failure->message;
     const Outcome outcome = scheduler_.Failed(done.query, worker, Now());
-    if (outcome == Outcome::kRetry) spdlog::warn("query {} failed on rank {} and is tried again: {}", done.query, rank, done.failure->message);
+    if (outcome == Outcome::kRetry)
+      spdlog::warn("query {} failed on rank {} and is tried again: {}", done.query, rank, done.failure->message);
     if (outcome == Outcome::kAccepted) GiveUp(done.query, done.failure->message, rank, attempts);
     return;
   }
@@ -271,7 +289,8 @@ Row Coordinator::RowOf(int64_t query, const Selected& selected, const TuneDone& 
   row.steps = done.steps;
   row.gradients = done.gradients;
   row.tokens_trained = done.tokens_trained;
-  row.ms = {embed_ms, selected.search_ms, selected.select_ms, selected.fetch_ms, done.score_before_ms, done.tune_ms, done.score_after_ms};
+  row.ms = {embed_ms,     selected.search_ms, selected.select_ms, selected.fetch_ms, done.score_before_ms,
+            done.tune_ms, done.score_after_ms};
   return row;
 }
 
@@ -293,8 +312,8 @@ void Coordinator::GiveUp(int64_t query, const std::string& reason, int rank, int
 
 void Coordinator::ShowProgress() {
   const int64_t durable = journal_->durable();  // throws when the journal could not be written
-  progress_->Note(fmt::format("{} ready, {} in flight, workers {:.0f}% busy", scheduler_.ready(), scheduler_.in_flight(),
-                              100 * scheduler_.busy_share(Now())));
+  progress_->Note(fmt::format("{} ready, {} in flight, workers {:.0f}% busy", scheduler_.ready(),
+                              scheduler_.in_flight(), 100 * scheduler_.busy_share(Now())));
   if (durable > durable_shown_) progress_->Add(durable - durable_shown_);
   durable_shown_ = durable;
 }
@@ -311,7 +330,8 @@ bool Coordinator::WaitForByes(double seconds) {
   while (byes_.size() < layout_.workers.size() && Now() < end) {
     const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::milliseconds(100)));
     if (!envelope) continue;
-    if (outcome_.stopped && TypeOf(world_, *envelope) == Selected::kType) continue;  // will be made again by the next run
+    if (outcome_.stopped && TypeOf(world_, *envelope) == Selected::kType)
+      continue;  // will be made again by the next run
     if (outcome_.stopped && TypeOf(world_, *envelope) == EmbedDone::kType) continue;
     Handle(*envelope);
   }

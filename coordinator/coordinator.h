@@ -1,7 +1,8 @@
 // The coordinator: reads queries, starts rounds, hands finished selections to workers, journals what comes back.
 //
-// It holds no model and no vector. Runs on one thread, from construction to the end of Run. Memory: texts of all queries,
-// and the selections of the few that are ready or in flight (rounds run ahead of the workers by about one batch).
+// It holds no model and no vector. Runs on one thread, from construction to the end of Run. Memory: texts of all
+// queries, and the selections of the few that are ready or in flight (rounds run ahead of the workers by about one
+// batch).
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,10 @@ namespace hullft::coordinator {
 class Coordinator {
  public:
   // identity: options and digests that all ranks agreed on. Opens the run folder, reads queries and journal.
-  Coordinator(comm::Communicator& world, const Layout& layout, const RunPlan& plan, const RankContext& context, const Identity& identity);
-  // Until every query has its row, or a stop was asked for; then sends Stop to all roles. When it throws, the caller must.
+  Coordinator(comm::Communicator& world, const Layout& layout, const RunPlan& plan, const RankContext& context,
+              const Identity& identity);
+  // Until every query has its row, or a stop was asked for; then sends Stop to all roles. When it throws, the caller
+  // must.
   RunOutcome Run();
 
  private:

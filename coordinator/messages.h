@@ -72,9 +72,9 @@ struct Targets {
 };
 
 struct RoundQuery {
-  int64_t query = 0;       // index among the run's queries
-  int64_t record = 0;      // row of --query-embeddings
-  std::string text_hash;   // what the method random draws by
+  int64_t query = 0;      // index among the run's queries
+  int64_t record = 0;     // row of --query-embeddings
+  std::string text_hash;  // what the method random draws by
   template <class A>
   void Wire(A& a) {
     a(query, record, text_hash);
@@ -182,8 +182,8 @@ struct Selected {
   std::vector<Training> training;  // in the order of finetuning
   template <class A>
   void Wire(A& a) {
-    a(query, failure, ids, counts, weights, objective, gap, residual_norm, rounded_residual_norm, iterations, stop, pool, coverage,
-      search_ms, select_ms, fetch_ms, training);
+    a(query, failure, ids, counts, weights, objective, gap, residual_norm, rounded_residual_norm, iterations, stop,
+      pool, coverage, search_ms, select_ms, fetch_ms, training);
   }
 };
 
@@ -215,8 +215,8 @@ struct TuneDone {
   double score_before_ms = 0, tune_ms = 0, score_after_ms = 0;
   template <class A>
   void Wire(A& a) {
-    a(query, failure, before, after, bytes, tokens, windows, prefix_token, steps, gradients, tokens_trained, score_before_ms, tune_ms,
-      score_after_ms);
+    a(query, failure, before, after, bytes, tokens, windows, prefix_token, steps, gradients, tokens_trained,
+      score_before_ms, tune_ms, score_after_ms);
   }
 };
 
@@ -263,8 +263,10 @@ T Decode(const comm::Communicator& world, const comm::Envelope& envelope) {
 
 // A message of a type that its receiver has no use for: a bug, or another version.
 [[noreturn]] inline void ThrowUnexpected(const comm::Communicator& world, const comm::Envelope& envelope) {
-  throw Error(Code::kPeer, fmt::format("rank {} on {} sent a message of type {} under tag {}, which is not expected there", envelope.source,
-                                       world.hosts()[static_cast<size_t>(envelope.source)], TypeOf(world, envelope), envelope.tag));
+  throw Error(
+      Code::kPeer,
+      fmt::format("rank {} on {} sent a message of type {} under tag {}, which is not expected there", envelope.source,
+                  world.hosts()[static_cast<size_t>(envelope.source)], TypeOf(world, envelope), envelope.tag));
 }
 
 }  // namespace hullft::coordinator

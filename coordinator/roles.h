@@ -1,5 +1,5 @@
-// What a shard and a worker do from their first message to Stop. Each runs on a thread of its own; the coordinator's part
-// is coordinator.h. An exception that leaves Run ends the run (run_rank.cc tells the coordinator).
+// What a shard and a worker do from their first message to Stop. Each runs on a thread of its own; the coordinator's
+// part is coordinator.h. An exception that leaves Run ends the run (run_rank.cc tells the coordinator).
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ namespace hullft::coordinator {
 class ShardRole {
  public:
   // Opens the partitions that the layout gives this rank, and on the first shard --query-embeddings.
-  ShardRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings, const index::CorpusInfo& corpus, int threads);
+  ShardRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings,
+            const index::CorpusInfo& corpus, int threads);
   void Run();
 
  private:

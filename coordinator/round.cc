@@ -23,7 +23,9 @@ struct Candidate {
   int shard;
 };
 
-bool Before(const Candidate& a, const Candidate& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; }
+bool Before(const Candidate& a, const Candidate& b) {
+  return a.score != b.score ? a.score > b.score : a.id < b.id;
+}
 
 double Norm(std::span<const float> x) {
   double sum = 0;
@@ -36,8 +38,8 @@ double Norm(std::span<const float> x) {
 struct Round::Own {
   int64_t position = 0;  // in the round
   std::vector<Candidate> candidates;
-  double bound = 0;      // no sequence left out has a higher library score
-  bool bounded = false;  // false: nothing was left out
+  double bound = 0;         // no sequence left out has a higher library score
+  bool bounded = false;     // false: nothing was left out
   std::vector<float> rows;  // of the candidates, [C][d]; then of the pool, [K][d]
   std::vector<uint64_t> pool;
   std::vector<int> pool_shards;
@@ -45,9 +47,13 @@ struct Round::Own {
   Selected result;
 };
 
-Round::Round(comm::Communicator& world, std::vector<int> shards, int self, std::span<const std::unique_ptr<index::Partition>> partitions,
-             RoundSettings settings)
-    : world_(world), shards_(std::move(shards)), self_(self), partitions_(partitions), settings_(std::move(settings)),
+Round::Round(comm::Communicator& world, std::vector<int> shards, int self,
+             std::span<const std::unique_ptr<index::Partition>> partitions, RoundSettings settings)
+    : world_(world),
+      shards_(std::move(shards)),
+      self_(self),
+      partitions_(partitions),
+      settings_(std::move(settings)),
       dim_(partitions.front()->dim()) {}
 
 // Sends out[s] to every other shard s and returns what each of them sent here, with the own part in its place.
@@ -68,8 +74,9 @@ std::vector<T> Round::Exchange(int tag, std::vector<T> out) {
     const auto envelope = world_.Receive(comm::kAnySource, tags, deadline);
     if (!envelope) {
       const auto late = static_cast<size_t>(std::find(has.begin(), has.end(), false) - has.begin());
-      throw Error(Code::kPeer, fmt::format("shard on rank {} ({}) did not answer for {} s", shards_[late],
-                                           world_.hosts()[static_cast<size_t>(shards_[late])], settings_.wait.count() / 1000));
+      throw Error(Code::kPeer,
+                  fmt::format("shard on rank {} ({}) did not answer for {} s", shards_[late],
+                              world_.hosts()[static_cast<size_t>(shards_[late])], settings_.wait.count() / 1000));
     }
     if (envelope->tag == kRoundFailed) Decode<Fatal>(world_, *envelope).failure.Throw(PeerOf(world_, *envelope));
     const auto place = std::find(shards_.begin(), shards_.end(), envelope->source);
@@ -107,7 +114,8 @@ std::vector<Selected> Round::RunUnguarded(const RoundWork& work) {
   }
   std::vector<int64_t> active(static_cast<size_t>(queries));
   std::iota(active.begin(), active.end(), int64_t{0});
-  for (int depth = settings_.k + settings_.margin; !active.empty(); depth *= 4) active = BuildPools(work, active, depth, &own);
+  for (int depth = settings_.k + settings_.margin; !active.empty(); depth *= 4)
+    active = BuildPools(work, active, depth, &own);
   const double search_ms = MillisecondsSince(start) / static_cast<double>(queries);
   Choose(work, &own);
   const auto fetch_start = std::chrono::steady_clock::now();
@@ -151,7 +159,8 @@ std::vector<Candidates> Round::Search(const RoundWork& work, std::span<const int
 }
 
 // Steps 1 to 3. Returns the queries, of all shards, whose pool is not certain yet.
-std::vector<int64_t> Round::BuildPools(const RoundWork& work, std::span<const int64_t> active, int depth, std::vector<Own>* own) {
+std::vector<int64_t> Round::BuildPools(const RoundWork& work, std::span<const int64_t> active, int depth,
+                                       std::vector<Own>* own) {
   const std::vector<Candidates> in = Exchange(kCandidates, Search(work, active, depth));
   std::vector<Own*> mine;
   for (const int64_t position : active) {
@@ -166,7 +175,8 @@ std::vector<int64_t> Round::BuildPools(const RoundWork& work, std::span<const in
     };
     for (size_t s = 0; s < in.size(); ++s) {
       const CandidateList& list = in[s].lists.at(place);
-      for (size_t i = 0; i < list.ids.size(); ++i) query.candidates.push_back({list.scores.at(i), list.ids[i], static_cast<int>(s)});
+      for (size_t i = 0; i < list.ids.size(); ++i)
+        query.candidates.push_back({list.scores.at(i), list.ids[i], static_cast<int>(s)});
       if (list.ids.size() >= static_cast<size_t>(depth)) bound_by(list.scores.back());
     }
     std::sort(query.candidates.begin(), query.candidates.end(), Before);
@@ -189,8 +199,8 @@ std::vector<int64_t> Round::BuildPools(const RoundWork& work, std::span<const in
       longest = std::max(longest, Norm(std::span(query->rows).subspan(c * d, d)));
     }
     const select::PoolOrder order = select::RescorePool(ids, query->rows, target, settings_.k);
-    // |computed - exact| <= d u |x| |t| for an inner product in float32 (u = 2^-24; Higham 2002, section 3.1), whatever its
-    // order of additions; twice that, as both scores are computed.
+    // |computed - exact| <= d u |x| |t| for an inner product in float32 (u = 2^-24; Higham 2002, section 3.1), whatever
+    // its order of additions; twice that, as both scores are computed.
     const double slack = 2 * static_cast<double>(dim_) * 0x1p-24 * longest * Norm(target);
     if (query->bounded && !order.scores.empty() &&
         (order.scores.size() < static_cast<size_t>(settings_.k) || query->bound + slack >= order.scores.back())) {
@@ -218,7 +228,8 @@ std::vector<int64_t> Round::BuildPools(const RoundWork& work, std::span<const in
 void Round::FetchVectors(std::vector<Own*>& wanted) {
   std::vector<IdList> requests(shards_.size());
   for (const Own* query : wanted) {
-    for (const Candidate& candidate : query->candidates) requests[static_cast<size_t>(candidate.shard)].ids.push_back(candidate.id);
+    for (const Candidate& candidate : query->candidates)
+      requests[static_cast<size_t>(candidate.shard)].ids.push_back(candidate.id);
   }
   const auto d = static_cast<size_t>(dim_);
   std::vector<Vectors> answers(shards_.size());
@@ -276,8 +287,8 @@ void Round::Choose(const RoundWork& work, std::vector<Own>* own) const {
   });
 }
 
-// Tokens of what was chosen, from the shards that hold it. The corpus is deduplicated by text when it is built, so one id is
-// one text and nothing is left to be merged here.
+// Tokens of what was chosen, from the shards that hold it. The corpus is deduplicated by text when it is built, so one
+// id is one text and nothing is left to be merged here.
 void Round::FetchTokens(std::vector<Own>* own) {
   std::vector<IdList> requests(shards_.size());
   std::vector<std::vector<Training*>> places(shards_.size());

@@ -1,14 +1,16 @@
-// One round: the shards answer a batch of queries together, each query's owner chooses its multiset (docs/architecture.md,
-// "The way of one query").
+// One round: the shards answer a batch of queries together, each query's owner chooses its multiset
+// (docs/architecture.md, "The way of one query").
 //
-// Letters: S shards, B queries of the round, K pool size, C = K + margin candidates, d width. Query q of the round belongs
-// to shard q mod S. All steps are all-to-all exchanges of one message per pair of shards:
-//   1. each shard searches its partitions for the C best of every query; the lists go to the owners   16 S C bytes a query
+// Letters: S shards, B queries of the round, K pool size, C = K + margin candidates, d width. Query q of the round
+// belongs to shard q mod S. All steps are all-to-all exchanges of one message per pair of shards:
+//   1. each shard searches its partitions for the C best of every query; the lists go to the owners   16 S C bytes a
+//   query
 //   2. the owner merges them, keeps the C best and asks the shards that hold these for their embeddings    4 d C bytes
-//   3. it scores them again in float64 and cuts to K. The library's rounding may have kept a sequence out that belongs to
-//      the K only if its score lies within that rounding of the last candidate's: then this query is searched again with
-//      four times as many candidates, until it cannot. So the pool is the K nearest exactly, however sequences are dealt
-//      out, as long as the index itself searches exhaustively.
+//   3. it scores them again in float64 and cuts to K. The library's rounding may have kept a sequence out that belongs
+//   to
+//      the K only if its score lies within that rounding of the last candidate's: then this query is searched again
+//      with four times as many candidates, until it cannot. So the pool is the K nearest exactly, however sequences are
+//      dealt out, as long as the index itself searches exhaustively.
 //   4. it selects, and collects the tokens of the chosen sequences
 // Cost besides: one empty message per pair and step. Thread safety: one thread.
 #pragma once
@@ -28,28 +30,29 @@ namespace hullft::coordinator {
 struct RoundSettings {
   int k = 200, margin = 32;
   select::SelectOptions select;
-  int threads = 1;                       // for selecting; the search uses the index's own
-  double coverage = 1;                   // share of the corpus that the shards have open
+  int threads = 1;                          // for selecting; the search uses the index's own
+  double coverage = 1;                      // share of the corpus that the shards have open
   std::chrono::milliseconds wait{600'000};  // for another shard's part, before it is an error that names it
 };
 
 class Round {
  public:
-  // shards: world rank of each shard; `self` is this one's place there. partitions: what this shard has open; must outlive
-  // the Round.
-  Round(comm::Communicator& world, std::vector<int> shards, int self, std::span<const std::unique_ptr<index::Partition>> partitions,
-        RoundSettings settings);
+  // shards: world rank of each shard; `self` is this one's place there. partitions: what this shard has open; must
+  // outlive the Round.
+  Round(comm::Communicator& world, std::vector<int> shards, int self,
+        std::span<const std::unique_ptr<index::Partition>> partitions, RoundSettings settings);
 
-  // Collective over the shards, with the same work on each. Returns the outcomes of this shard's own queries. A query that
-  // cannot be selected for has a failure in its outcome; anything else (storage, a peer) is thrown, on the other shards as
-  // a kPeer or as this shard's own error, and the Round is of no more use.
+  // Collective over the shards, with the same work on each. Returns the outcomes of this shard's own queries. A query
+  // that cannot be selected for has a failure in its outcome; anything else (storage, a peer) is thrown, on the other
+  // shards as a kPeer or as this shard's own error, and the Round is of no more use.
   std::vector<Selected> Run(const RoundWork& work);
 
  private:
   struct Own;  // what the owner knows of one of its queries
   std::vector<Selected> RunUnguarded(const RoundWork& work);
   std::vector<Candidates> Search(const RoundWork& work, std::span<const int64_t> active, int depth) const;
-  std::vector<int64_t> BuildPools(const RoundWork& work, std::span<const int64_t> active, int depth, std::vector<Own>* own);
+  std::vector<int64_t> BuildPools(const RoundWork& work, std::span<const int64_t> active, int depth,
+                                  std::vector<Own>* own);
   void FetchVectors(std::vector<Own*>& wanted);
   void Choose(const RoundWork& work, std::vector<Own>* own) const;
   void FetchTokens(std::vector<Own>* own);

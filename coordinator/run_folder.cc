@@ -23,9 +23,11 @@ RunFolder::~RunFolder() {
 
 void RunFolder::CheckIdentity() const {
   const fs::path path = folder_ / "provenance.json";
-  const std::string hint = "choose another --output, or give the settings of the run that is there (" + (folder_ / "config").string() + ")";
+  const std::string hint =
+      "choose another --output, or give the settings of the run that is there (" + (folder_ / "config").string() + ")";
   if (!fs::exists(path)) {
-    if (fs::exists(journal())) throw Error(Code::kUsage, fmt::format("{} holds results but no provenance.json", folder_.string()), hint);
+    if (fs::exists(journal()))
+      throw Error(Code::kUsage, fmt::format("{} holds results but no provenance.json", folder_.string()), hint);
     return;
   }
   Identity held;
@@ -42,7 +44,10 @@ void RunFolder::CheckIdentity() const {
   names.insert(held.begin(), held.end());
   for (const auto& [name, unused] : names) {
     if (value(held, name) == value(identity_, name)) continue;
-    throw Error(Code::kUsage, fmt::format("{} holds a run with {} = {}, not {}", folder_.string(), name, value(held, name), value(identity_, name)), hint);
+    throw Error(Code::kUsage,
+                fmt::format("{} holds a run with {} = {}, not {}", folder_.string(), name, value(held, name),
+                            value(identity_, name)),
+                hint);
   }
 }
 
@@ -50,7 +55,8 @@ void RunFolder::Start(const std::string& config, nlohmann::ordered_json provenan
   provenance["identity"] = identity_;
   started_ = true;
   WriteFileAtomic(folder_ / "config", config);
-  WriteFileAtomic(folder_ / "provenance.json", provenance.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  WriteFileAtomic(folder_ / "provenance.json",
+                  provenance.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 void RunFolder::WriteReport(const Report& report) const {

@@ -3,9 +3,8 @@
 
 #include <filesystem>
 #include <memory>
-#include <string>
-
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "common/files.h"
 #include "coordinator/report.h"

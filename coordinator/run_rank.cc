@@ -57,15 +57,17 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
   ready.corpus = index::ReadCorpusInfo(settings.corpus);
   report->corpus_digest = ready.corpus.digest;
   if ((settings.method == "knn" || settings.method == "random") && settings.select.n > ready.corpus.sequences) {
-    throw Error(Code::kUsage, fmt::format("--n {} is more than the {} sequences of {}: {} takes each at most once", settings.select.n,
-                                          ready.corpus.sequences, settings.corpus, settings.method),
+    throw Error(Code::kUsage,
+                fmt::format("--n {} is more than the {} sequences of {}: {} takes each at most once", settings.select.n,
+                            ready.corpus.sequences, settings.corpus, settings.method),
                 fmt::format("--n {} or less, or --method hullft", ready.corpus.sequences));
   }
   std::vector<int64_t> sizes;
   for (const index::PartitionInfo& part : ready.corpus.parts) sizes.push_back(part.sequences);
   ready.layout = MakeLayout(world.hosts(), sizes);
   const RankRoles& roles = ready.layout.ranks[static_cast<size_t>(world.rank())];
-  if (roles.shard) ready.shard = std::make_unique<ShardRole>(world, ready.layout, settings, ready.corpus, context.threads);
+  if (roles.shard)
+    ready.shard = std::make_unique<ShardRole>(world, ready.layout, settings, ready.corpus, context.threads);
   if (roles.worker) {
     ready.worker = std::make_unique<WorkerRole>(world, ready.layout, settings, context.threads);
     report->worker = true;
@@ -78,14 +80,17 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
 
 void CompareWithCorpus(const RankReport& worker, const RunSettings& settings, const index::CorpusInfo& corpus) {
   if (worker.tokenizer_digest != corpus.tokenizer_digest) {
-    throw Error(Code::kData, fmt::format("{} was tokenized with another tokenizer ({}) than that of {} ({})", settings.corpus,
-                                         corpus.tokenizer_digest, settings.model, worker.tokenizer_digest),
+    throw Error(Code::kData,
+                fmt::format("{} was tokenized with another tokenizer ({}) than that of {} ({})", settings.corpus,
+                            corpus.tokenizer_digest, settings.model, worker.tokenizer_digest),
                 "give the model the corpus was built for, or build the corpus again with --model " + settings.model);
   }
   if (!settings.encoder.empty() && worker.encoder_digest != corpus.encoder_digest) {
-    throw Error(Code::kData, fmt::format("{} was built with another encoder ({}) than {} ({})", settings.corpus, corpus.encoder_digest,
-                                         settings.encoder, worker.encoder_digest),
-                "give the encoder the corpus was built with (hullft index info), or build it again with --encoder " + settings.encoder);
+    throw Error(Code::kData,
+                fmt::format("{} was built with another encoder ({}) than {} ({})", settings.corpus,
+                            corpus.encoder_digest, settings.encoder, worker.encoder_digest),
+                "give the encoder the corpus was built with (hullft index info), or build it again with --encoder " +
+                    settings.encoder);
   }
 }
 
@@ -97,11 +102,13 @@ void Compare(const comm::Communicator& world, const std::vector<RankReport>& rep
   for (size_t r = 0; r < reports.size(); ++r) {
     const RankReport& report = reports[r];
     const Peer peer{static_cast<int>(r), world.hosts()[r]};
-    if (report.failure && r == 0) throw Error(CodeFromName(report.failure->code), report.failure->message, report.failure->hint);
+    if (report.failure && r == 0)
+      throw Error(CodeFromName(report.failure->code), report.failure->message, report.failure->hint);
     if (report.failure) report.failure->Throw(peer);
     const auto same = [&](const std::string& what, const std::string& here, const std::string& there) {
       if (here == there) return;
-      throw Error(Code::kUsage, fmt::format("rank {} on {} has another {} ({}) than rank 0 ({})", r, peer.host, what, there, here),
+      throw Error(Code::kUsage,
+                  fmt::format("rank {} on {} has another {} ({}) than rank 0 ({})", r, peer.host, what, there, here),
                   "every rank must start the same binary with the same arguments and see the same files");
     };
     same("version", first.version, report.version);
@@ -120,30 +127,35 @@ void Compare(const comm::Communicator& world, const std::vector<RankReport>& rep
 }
 
 // Collective. Every rank throws the same error when one failed or differs. Returns the reports on rank 0.
-std::vector<RankReport> Agree(comm::Communicator& world, const RankReport& mine, const RunSettings& settings, const index::CorpusInfo& corpus) {
+std::vector<RankReport> Agree(comm::Communicator& world, const RankReport& mine, const RunSettings& settings,
+                              const index::CorpusInfo& corpus) {
   const auto payloads = world.Gather(0, comm::wire::Encode(RankReport::kType, mine), comm::After(kPrepareWait));
   std::vector<RankReport> reports;
   Verdict verdict;
   if (world.rank() == 0) {
     try {
       for (size_t r = 0; r < payloads.size(); ++r) {
-        reports.push_back(comm::wire::Decode<RankReport>(RankReport::kType, payloads[r], {static_cast<int>(r), world.hosts()[r]}));
+        reports.push_back(
+            comm::wire::Decode<RankReport>(RankReport::kType, payloads[r], {static_cast<int>(r), world.hosts()[r]}));
       }
       Compare(world, reports, settings, corpus);
     } catch (const std::exception& error) {
       verdict.failure = Failure::From(error);
     }
   }
-  const std::string decided = world.Broadcast(0, comm::wire::Encode(Verdict::kType, verdict), comm::After(kPrepareWait));
+  const std::string decided =
+      world.Broadcast(0, comm::wire::Encode(Verdict::kType, verdict), comm::After(kPrepareWait));
   verdict = comm::wire::Decode<Verdict>(Verdict::kType, decided, {0, world.hosts().front()});
-  if (verdict.failure) throw Error(CodeFromName(verdict.failure->code), verdict.failure->message, verdict.failure->hint);
+  if (verdict.failure)
+    throw Error(CodeFromName(verdict.failure->code), verdict.failure->message, verdict.failure->hint);
   return reports;
 }
 
 Identity MakeIdentity(const RunPlan& plan, const std::vector<RankReport>& reports) {
   Identity identity = plan.options;
   identity["corpus"] = reports.front().corpus_digest;
-  if (!plan.settings.query_embeddings.empty()) identity["query embeddings"] = HashFileHex(plan.settings.query_embeddings);
+  if (!plan.settings.query_embeddings.empty())
+    identity["query embeddings"] = HashFileHex(plan.settings.query_embeddings);
   for (const RankReport& report : reports) {
     if (!report.worker) continue;
     identity["model"] = report.model_digest;
@@ -166,7 +178,8 @@ class RoleThread {
             try {
               SendMessage(world, 0, kToCoordinator, Fatal{Failure::From(error)});
             } catch (const std::exception& also) {
-              spdlog::error("rank {}: {} (and the coordinator cannot be told: {})", world.rank(), error.what(), also.what());
+              spdlog::error("rank {}: {} (and the coordinator cannot be told: {})", world.rank(), error.what(),
+                            also.what());
             }
           }
         }) {}
@@ -228,7 +241,8 @@ RunOutcome RunRank(comm::Communicator& world, const RunPlan& plan, const RankCon
   return outcome;
 }
 
-RunOutcome RunInProcess(const RunPlan& plan, const RankContext& context, const std::function<void(const RunOutcome&)>& leave) {
+RunOutcome RunInProcess(const RunPlan& plan, const RankContext& context,
+                        const std::function<void(const RunOutcome&)>& leave) {
   const int workers = std::max(1, plan.settings.workers);
   const int ranks = workers == 1 ? 1 : workers + 1;
   comm::InProcessWorld world(ranks);

@@ -34,7 +34,8 @@ void RunSettings::Bind(OptionTable* table) {
   table->Add("max-iter", &select.max_iter, "Frank-Wolfe iterations").Range(1, 1e6);
   table->Add("tol", &select.tol, "Frank-Wolfe ends when the residual's norm is below").Range(0, 10);
   table->Add("swap-passes", &select.swap_passes, "passes of the integerization's local search").Range(0, 1000);
-  table->Add("rounding", &rounding, "weights to counts: geometry (the method) or remainder (its ablation)").OneOf({"geometry", "remainder"});
+  table->Add("rounding", &rounding, "weights to counts: geometry (the method) or remainder (its ablation)")
+      .OneOf({"geometry", "remainder"});
   table->Add("sift-lambda", &select.sift_lambda, "observation noise of SIFT").Range(1e-12, 1e12);
   table->Add("seed", &seed, "of the method random").Range(0, 9e15);
 

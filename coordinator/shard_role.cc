@@ -20,16 +20,20 @@ void CheckStored(const NpyFile& file, const std::string& path, int dim) {
   }
   for (size_t i = 0; i < file.values().size(); ++i) {
     if (!std::isfinite(file.values()[i])) {
-      throw DataError("{}: row {}, column {} is not a finite number", path, i / static_cast<size_t>(dim), i % static_cast<size_t>(dim));
+      throw DataError("{}: row {}, column {} is not a finite number", path, i / static_cast<size_t>(dim),
+                      i % static_cast<size_t>(dim));
     }
   }
 }
 
 }  // namespace
 
-ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings, const index::CorpusInfo& corpus,
-                     int threads)
-    : world_(world), shards_(layout.shards), self_(layout.ranks[static_cast<size_t>(world.rank())].shard_index), dim_(corpus.dim) {
+ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings,
+                     const index::CorpusInfo& corpus, int threads)
+    : world_(world),
+      shards_(layout.shards),
+      self_(layout.ranks[static_cast<size_t>(world.rank())].shard_index),
+      dim_(corpus.dim) {
   for (const int partition : layout.partitions[static_cast<size_t>(self_)]) {
     partitions_.push_back(index::Partition::Open(corpus.folder, partition));
   }
@@ -48,7 +52,8 @@ ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunS
 void ShardRole::Run() {
   const int tags[] = {kToShard};
   while (!stopped_) {
-    if (const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::seconds(1)))) Handle(*envelope);
+    if (const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::seconds(1))))
+      Handle(*envelope);
     StartRounds();
   }
 }
@@ -90,7 +95,8 @@ void ShardRole::StartRounds() {
     if (stored_) {
       work.targets = StoredTargets(*job);
     } else {
-      // A worker's targets may hold fewer queries than it was given, never others; the job names those that came through.
+      // A worker's targets may hold fewer queries than it was given, never others; the job names those that came
+      // through.
       const auto targets = targets_.find(job->round);
       if (targets == targets_.end()) {
         ++job;
@@ -99,8 +105,8 @@ void ShardRole::StartRounds() {
       const auto d = static_cast<size_t>(dim_);
       const Targets& came = targets->second;
       if (came.values.size() != came.queries.size() * d) {
-        throw Error(Code::kPeer, fmt::format("round {}: {} values came for {} targets of width {}", job->round, came.values.size(),
-                                             came.queries.size(), d));
+        throw Error(Code::kPeer, fmt::format("round {}: {} values came for {} targets of width {}", job->round,
+                                             came.values.size(), came.queries.size(), d));
       }
       for (const RoundQuery& query : job->queries) {
         const auto place = std::find(came.queries.begin(), came.queries.end(), query.query) - came.queries.begin();

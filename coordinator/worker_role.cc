@@ -7,7 +7,8 @@ namespace hullft::coordinator {
 namespace {
 
 WireBpb ToWire(const worker::Score& score) {
-  return {score.bpb.value_or(0), score.bpb_first_window.value_or(0), score.log_likelihood, score.log_likelihood_first_window};
+  return {score.bpb.value_or(0), score.bpb_first_window.value_or(0), score.log_likelihood,
+          score.log_likelihood_first_window};
 }
 
 }  // namespace
@@ -21,10 +22,12 @@ WorkerRole::WorkerRole(comm::Communicator& world, const Layout& layout, const Ru
   tuner_ = worker::Tuner::Load(options);
   if (settings.tune.max_length > tuner_->max_positions()) {
     throw Error(Code::kUsage,
-                fmt::format("--max-length {} is more than the {} positions of {}", settings.tune.max_length, tuner_->max_positions(), settings.model),
+                fmt::format("--max-length {} is more than the {} positions of {}", settings.tune.max_length,
+                            tuner_->max_positions(), settings.model),
                 fmt::format("--max-length {} or less", tuner_->max_positions()));
   }
-  if (!settings.encoder.empty()) encoder_ = worker::Encoder::Load({.model_dir = settings.encoder, .max_length = 0, .threads = threads});
+  if (!settings.encoder.empty())
+    encoder_ = worker::Encoder::Load({.model_dir = settings.encoder, .max_length = 0, .threads = threads});
 }
 
 void WorkerRole::Run() {
@@ -66,8 +69,8 @@ void WorkerRole::Handle(const comm::Envelope& envelope) {
   }
 }
 
-// The vectors go straight to the first shard, the coordinator only learns that they are there. When the batch fails, each
-// text is tried alone: only those fail that are to blame.
+// The vectors go straight to the first shard, the coordinator only learns that they are there. When the batch fails,
+// each text is tried alone: only those fail that are to blame.
 void WorkerRole::Embed(const EmbedJob& job) {
   const auto start = std::chrono::steady_clock::now();
   const auto d = static_cast<size_t>(encoder_->dim());
@@ -102,7 +105,8 @@ TuneDone WorkerRole::Tune(const TuneJob& job) {
   try {
     std::vector<worker::TrainSequence> train;
     for (const Training& training : job.training) train.push_back({training.tokens, training.count});
-    const std::vector<worker::EvalDocument> eval = {{tokenizer_->Encode(job.text, false), static_cast<int64_t>(job.text.size())}};
+    const std::vector<worker::EvalDocument> eval = {
+        {tokenizer_->Encode(job.text, false), static_cast<int64_t>(job.text.size())}};
     const worker::TuneResult result = tuner_->Run(settings_, train, eval);
     done.before = ToWire(result.before.at(0));
     done.after = ToWire(result.after.at(0));

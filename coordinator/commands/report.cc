@@ -13,7 +13,8 @@ namespace hullft::coordinator {
 int ReportCommand(const Arguments& args) {
   std::string folder;
   bool json = false;
-  OptionTable table("hullft report", "Prints the table of a run, made from its journal; the run may still be going on.");
+  OptionTable table("hullft report",
+                    "Prints the table of a run, made from its journal; the run may still be going on.");
   table.AddPositional("folder", &folder, "the --output of a hullft run").Required();
   table.Add("json", &json, "as JSON, as in summary.json").NotPartOfResult();
   if (table.Parse(args)) return 0;

@@ -34,7 +34,7 @@ void OnSignal(int number) {
 class SignalGuard {
  public:
   SignalGuard() {
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_handler = OnSignal;
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &action, &old_[i]);
@@ -87,7 +87,8 @@ RunOutcome RunUnderMpi(const RunPlan& plan, RankContext context) {
   context.threads = RankThreads(plan.settings, world);
   const auto leave = [&](const RunOutcome& outcome) {
     std::fflush(stdout);
-    mpi.Abort("a worker does not answer; everything else is done", outcome.stopped ? ExitStatus(Code::kInterrupted) : StatusOf(outcome));
+    mpi.Abort("a worker does not answer; everything else is done",
+              outcome.stopped ? ExitStatus(Code::kInterrupted) : StatusOf(outcome));
   };
   RunOutcome outcome;
   std::exception_ptr failure;
@@ -111,12 +112,14 @@ RunOutcome RunSomewhere(const RunPlan& plan, const RankContext& context) {
   if (!comm::InMpiLaunch()) return RunInProcess(plan, context, LeaveWithoutJoining);
 #ifdef HULLFT_HAVE_MPI
   if (plan.settings.workers > 0) {
-    throw Error(Code::kUsage, "--workers is for one process; under mpirun and srun every rank but a host's first is a worker",
+    throw Error(Code::kUsage,
+                "--workers is for one process; under mpirun and srun every rank but a host's first is a worker",
                 "leave --workers out, and give mpirun -n");
   }
   return RunUnderMpi(plan, context);
 #else
-  throw Error(Code::kUsage, "this build has no MPI", "build with -DHULLFT_MPI=ON, or start hullft without mpirun or srun");
+  throw Error(Code::kUsage, "this build has no MPI",
+              "build with -DHULLFT_MPI=ON, or start hullft without mpirun or srun");
 #endif
 }
 
@@ -124,9 +127,10 @@ RunOutcome RunSomewhere(const RunPlan& plan, const RankContext& context) {
 
 int RunCommand(const Arguments& args) {
   RunPlan plan;
-  OptionTable table("hullft run",
-                    "Finetunes the model on what is chosen for each query, and scores the query before and after. Results go to\n"
-                    "OUTPUT/results.jsonl, a row a query; the same command goes on where a stopped run was.");
+  OptionTable table(
+      "hullft run",
+      "Finetunes the model on what is chosen for each query, and scores the query before and after. Results go to\n"
+      "OUTPUT/results.jsonl, a row a query; the same command goes on where a stopped run was.");
   plan.settings.Bind(&table);
   if (table.Parse(args)) return 0;
   plan.settings.Finish();

@@ -1,0 +1,442 @@
+// Whole runs in this process over a tiny corpus and a tiny random model: any number of ranks, shards, partitions and
+// any batch size must give the same rows bit for bit; stopping, resuming and failing must neither lose nor repeat a
+// query.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <csignal>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <random>
+#include <thread>
+
+#include "common/comm/in_process.h"
+#include "common/error.h"
+#include "common/files.h"
+#include "common/hash.h"
+#include "common/npy.h"
+#include "common/tokenizer/tokenizer.h"
+#include "coordinator/journal.h"
+#include "coordinator/queries.h"
+#include "coordinator/report.h"
+#include "coordinator/run_rank.h"
+#include "index/builder.h"
+
+namespace hullft::coordinator {
+namespace {
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+constexpr int kDim = 8, kSequences = 90, kQueries = 10;
+
+// Vectors on a coarse grid, many of them equal: ties in the scores, across shards too, are the rule here.
+std::vector<float> GridVector(const std::string& text) {
+  std::mt19937_64 random(Hash64(text));
+  std::vector<float> vector(kDim);
+  for (float& x : vector) x = static_cast<float>(static_cast<int>(random() % 3) - 1) / 2;
+  return vector;
+}
+
+std::string SomeText(uint64_t seed) {
+  static const char* kWords[] = {"the",   "gradient", "of",  "a",  "shard", "is",    "index",
+                                 "round", "return",   "int", "42", "\n",    "corpus"};
+  std::mt19937_64 random(seed);
+  std::string text = "text " + std::to_string(seed) + ":";
+  for (uint64_t w = 3 + random() % 25; w > 0; --w) text += std::string(" ") + kWords[random() % std::size(kWords)];
+  return text;
+}
+
+void WriteJsonl(const fs::path& path, const std::vector<std::string>& texts) {
+  std::ofstream file(path);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    file << nlohmann::json{{"text", texts[i]}, {"meta", {{"pile_set_name", i % 3 == 0 ? "Threes" : "Others"}}}}.dump()
+         << "\n";
+  }
+}
+
+class RunTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    std::string name = std::string(::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") + "/hullft_run_XXXXXX";
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    base_ = name;
+    const fs::path goldens = HULLFT_GOLDENS;
+    fs::create_directories(base_ / "model");
+    for (const char* file : {"config.json", "model.safetensors"})
+      fs::copy(goldens / "finetune/gpt2" / file, base_ / "model" / file);
+    fs::copy(goldens / "tokenizers/gpt2_1000.tokenizer.json", base_ / "model/tokenizer.json");
+
+    std::vector<std::string> texts, queries;
+    for (int i = 0; i < kSequences; ++i) texts.push_back(SomeText(static_cast<uint64_t>(i)));
+    for (int i = 0; i < kQueries; ++i) queries.push_back(SomeText(static_cast<uint64_t>(1000 + i)));
+    queries[7] = queries[2];  // each line gets its row
+    queries[4] = texts[11];   // a query that is in the corpus is a query like any other
+    for (int i = 0; i < 40; ++i) queries[5] += " longer than the model's window";
+    WriteJsonl(base_ / "corpus.jsonl", texts);
+    WriteJsonl(base_ / "queries.jsonl", queries);
+    std::vector<float> vectors;
+    for (const std::string& query : queries) {
+      const std::vector<float> vector = GridVector(query);
+      vectors.insert(vectors.end(), vector.begin(), vector.end());
+    }
+    WriteNpy(base_ / "queries.npy", std::vector<int64_t>{kQueries, kDim}, vectors);
+    for (const int partitions : {1, 2, 4}) Build("corpus" + std::to_string(partitions), partitions, -1);
+  }
+  static void TearDownTestSuite() { fs::remove_all(base_); }
+
+  // bad_token >= 0 stands at the front of one sequence in ten.
+  static void Build(const std::string& name, int partitions, int32_t bad_token) {
+    const std::shared_ptr<Tokenizer> tokenizer = Tokenizer::Load(base_ / "model");
+    index::BuildSettings settings;
+    settings.inputs = {(base_ / "corpus.jsonl").string()};
+    settings.output = (base_ / name).string();
+    settings.partitions = partitions;
+    settings.threads = 1;
+    settings.quiet = true;
+    const index::EmbedFunction embed{[](std::span<const std::string_view> texts, std::span<float> out) {
+                                       for (size_t i = 0; i < texts.size(); ++i) {
+                                         std::ranges::copy(GridVector(std::string(texts[i])),
+                                                           out.begin() + static_cast<int64_t>(i) * kDim);
+                                       }
+                                     },
+                                     kDim, "grid"};
+    const index::TokenizeFunction tokenize{[=](std::string_view text) {
+                                             std::vector<int32_t> ids = tokenizer->Encode(text, false);
+                                             if (bad_token >= 0 && Hash64(text) % 10 == 0)
+                                               ids.insert(ids.begin(), bad_token);
+                                             return ids;
+                                           },
+                                           tokenizer->digest()};
+    index::BuildCorpus(settings, embed, tokenize);
+  }
+
+  static RunPlan Plan(const std::string& corpus, const std::string& output, const std::vector<std::string>& more = {}) {
+    RunPlan plan;
+    OptionTable table("hullft run", "");
+    plan.settings.Bind(&table);
+    table.Parse(Arguments(corpus, output, more));
+    plan.settings.Finish();
+    plan.options = IdentityOfOptions(table);
+    plan.config = table.ConfigText();
+    plan.version = "test";
+    return plan;
+  }
+
+  static std::vector<std::string> Arguments(const std::string& corpus, const std::string& output,
+                                            const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"--corpus",
+                                      base_ / corpus,
+                                      "--queries",
+                                      base_ / "queries.jsonl",
+                                      "--model",
+                                      base_ / "model",
+                                      "--query-embeddings",
+                                      base_ / "queries.npy",
+                                      "--output",
+                                      base_ / output,
+                                      "--quiet",
+                                      "--n",
+                                      "6",
+                                      "--k",
+                                      "12",
+                                      "--margin",
+                                      "2",
+                                      "--max-length",
+                                      "48",
+                                      "--threads",
+                                      "1",
+                                      "--batch",
+                                      "4"};
+    for (size_t i = 0; i + 1 < more.size(); i += 2) {
+      const auto place = std::find(words.begin(), words.end(), more[i]);
+      if (place == words.end()) {
+        words.insert(words.end(), {more[i], more[i + 1]});
+      } else {
+        *(place + 1) = more[i + 1];
+      }
+    }
+    return words;
+  }
+
+  static RunOutcome RunOn(const std::vector<std::string>& hosts, const RunPlan& plan, std::string* table = nullptr,
+                          const std::atomic<int>* stop = nullptr) {
+    comm::InProcessWorld world(static_cast<int>(hosts.size()), hosts);
+    std::vector<std::exception_ptr> errors(hosts.size());
+    std::vector<std::thread> threads;
+    RunOutcome outcome;
+    const auto leave = [](const RunOutcome&) { ADD_FAILURE() << "no worker hangs here"; };
+    for (size_t r = 0; r < hosts.size(); ++r) {
+      threads.emplace_back([&, r] {
+        try {
+          RankContext context;
+          context.stop = stop;
+          context.print = [&](const std::string& text) {
+            if (table != nullptr) *table = text;
+          };
+          const RunOutcome own = RunRank(world.rank(static_cast<int>(r)), plan, context, leave);
+          if (r == 0) outcome = own;
+        } catch (...) {
+          errors[r] = std::current_exception();
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    if (errors[0]) std::rethrow_exception(errors[0]);
+    for (const auto& error : errors) EXPECT_FALSE(error);
+    return outcome;
+  }
+
+  static std::vector<Row> Rows(const std::string& output) { return ReadJournal(base_ / output / "results.jsonl").rows; }
+
+  // What must be equal: all but times and who did it.
+  static std::string Comparable(const std::string& output) {
+    std::string text;
+    for (Row row : LatestRows(Rows(output))) {
+      row.ms = {};
+      row.worker = -1;
+      row.host = "";
+      row.attempts = 1;
+      row.key = "";  // holds the corpus' digest
+      text += ToJsonLine(row) + "\n";
+    }
+    return text;
+  }
+
+  template <class Function>
+  static Error Caught(const Function& body) {
+    try {
+      body();
+    } catch (const Error& error) {
+      return error;
+    }
+    ADD_FAILURE() << "no error was thrown";
+    return Error(Code::kInternal, "none");
+  }
+
+  static fs::path base_;
+};
+fs::path RunTest::base_;
+
+TEST_F(RunTest, AnyWorldGivesTheSameRows) {
+  RunOn({"a"}, Plan("corpus1", "reference"));
+  const std::string reference = Comparable("reference");
+  const std::vector<Row> rows = LatestRows(Rows("reference"));
+  ASSERT_EQ(rows.size(), static_cast<size_t>(kQueries));
+  for (const Row& row : rows) {
+    ASSERT_TRUE(row.ok) << row.reason;
+    EXPECT_EQ(row.pool, 12);
+    EXPECT_EQ(std::accumulate(row.counts.begin(), row.counts.end(), 0), 6);
+    EXPECT_EQ(row.steps, 6);
+    EXPECT_NE(row.before.rolling, row.after.rolling);
+    EXPECT_GT(row.before.rolling, 0);
+  }
+  EXPECT_GT(rows[5].windows, 1);
+  EXPECT_EQ(rows[2].weights, rows[7].weights);
+  EXPECT_NE(rows[2].key, rows[7].key);
+
+  struct World {
+    std::vector<std::string> hosts;
+    int partitions;
+    int batch;
+  };
+  const World worlds[] = {{{"a"}, 4, 1},
+                          {{"a", "a"}, 2, 32},
+                          {{"a", "b"}, 2, 3},
+                          {{"a", "a", "a"}, 1, 4},
+                          {{"a", "b", "c"}, 4, 32},
+                          {{"a", "a", "b", "b", "c"}, 4, 5},
+                          {{"a", "b", "c", "d", "d"}, 4, 1}};
+  int number = 0;
+  for (const World& world : worlds) {
+    const std::string output = "world" + std::to_string(number++);
+    RunOn(world.hosts,
+          Plan("corpus" + std::to_string(world.partitions), output, {"--batch", std::to_string(world.batch)}));
+    EXPECT_EQ(Comparable(output), reference) << world.hosts.size() << " ranks, " << world.partitions << " partitions";
+  }
+}
+
+// The pool against brute force over the whole corpus in float64, in the total order (score, then id).
+TEST_F(RunTest, ThePoolIsTheKNearestExactly) {
+  RunOn({"a", "b", "c"}, Plan("corpus4", "nearest", {"--method", "knn", "--n", "12", "--margin", "0"}));
+  const std::vector<Row> rows = LatestRows(Rows("nearest"));
+  const QueryFile queries = ReadQueries(base_ / "queries.jsonl", "", 0, "", 0);
+  ASSERT_EQ(rows.size(), queries.queries.size());
+  for (size_t q = 0; q < rows.size(); ++q) {
+    const std::vector<float> target = GridVector(queries.queries[q].text);
+    std::vector<std::pair<double, uint64_t>> order;
+    for (uint64_t i = 0; i < kSequences; ++i) {
+      const std::vector<float> row = GridVector(SomeText(i));
+      double score = 0;
+      for (int j = 0; j < kDim; ++j)
+        score += static_cast<double>(row[static_cast<size_t>(j)]) * target[static_cast<size_t>(j)];
+      order.emplace_back(-score, i);  // one input file: the id is the record number
+    }
+    std::sort(order.begin(), order.end());
+    std::vector<uint64_t> expected;
+    for (int k = 0; k < 12; ++k) expected.push_back(order[static_cast<size_t>(k)].second);
+    EXPECT_EQ(rows[q].ids, expected) << q;
+  }
+}
+
+TEST_F(RunTest, EveryMethodRunsAndASmallCorpusIsNoError) {
+  for (const char* method : {"knn", "random", "sift", "hullft"}) {
+    const std::string output = std::string("method_") + method;
+    const RunOutcome outcome =
+        RunOn({"a"}, Plan("corpus2", output, {"--method", method, "--k", "5000", "--limit", "2", "--refresh", "inf"}));
+    EXPECT_EQ(outcome.finished, 2);
+    for (const Row& row : Rows(output)) EXPECT_EQ(row.pool, kSequences);
+  }
+  const Error error = Caught([] {
+    RunOn({"a"}, Plan("corpus2", "too_many", {"--method", "knn", "--k", "500", "--n", "91"}));
+  });
+  EXPECT_EQ(error.code(), Code::kUsage);
+  EXPECT_THAT(error.message(), HasSubstr("--n 91 is more than the 90 sequences"));
+  EXPECT_FALSE(fs::exists(base_ / "too_many"));
+}
+
+TEST_F(RunTest, GoesOnWhereItWasAndRepeatsNothing) {
+  std::string whole, resumed;
+  RunOn({"a"}, Plan("corpus2", "whole"), &whole);
+  EXPECT_EQ(RunOn({"a"}, Plan("corpus2", "pieces", {"--limit", "3"})).finished, 3);
+  // A crash in the middle of a row.
+  const std::string journal = ReadFile(base_ / "pieces/results.jsonl");
+  std::ofstream(base_ / "pieces/results.jsonl", std::ios::binary | std::ios::trunc)
+      << journal.substr(0, journal.size() - 40);
+  const RunOutcome outcome = RunOn({"a", "b"}, Plan("corpus2", "pieces"), &resumed);
+  EXPECT_EQ(outcome.skipped, 2);
+  EXPECT_EQ(outcome.finished, kQueries - 2);
+  EXPECT_EQ(Rows("pieces").size(), static_cast<size_t>(kQueries));
+  EXPECT_EQ(Comparable("pieces"), Comparable("whole"));
+  EXPECT_EQ(ResultsTable(MakeReport(Rows("pieces"))), ResultsTable(MakeReport(Rows("whole"))));
+  EXPECT_EQ(resumed.substr(0, resumed.find("ms a query")), whole.substr(0, whole.find("ms a query")));
+  EXPECT_EQ(RunOn({"a"}, Plan("corpus2", "pieces")).skipped, kQueries);
+  EXPECT_EQ(Rows("pieces").size(), static_cast<size_t>(kQueries));
+}
+
+TEST_F(RunTest, AnotherRunsFolderIsRefusedNamingTheDifference) {
+  RunOn({"a"}, Plan("corpus1", "taken", {"--limit", "1"}));
+  Error error = Caught([] { RunOn({"a"}, Plan("corpus1", "taken", {"--n", "7"})); });
+  EXPECT_EQ(error.code(), Code::kUsage);
+  EXPECT_THAT(error.message(), HasSubstr("holds a run with --n = 6, not 7"));
+  fs::copy(base_ / "queries.npy", base_ / "other.npy");
+  std::ofstream(base_ / "other.npy", std::ios::in | std::ios::binary).seekp(-4, std::ios::end).write("\0\0\0\0", 4);
+  error = Caught([] { RunOn({"a"}, Plan("corpus1", "taken", {"--query-embeddings", base_ / "other.npy"})); });
+  EXPECT_THAT(error.message(), HasSubstr("query embeddings"));
+}
+
+TEST_F(RunTest, ASequenceThatCannotBeTrainedOnFailsItsQueriesOnly) {
+  Build("broken", 2, 5000);  // the model has 1000 tokens
+  const RunOutcome outcome = RunOn({"a", "a", "a"}, Plan("broken", "failures"));
+  EXPECT_GT(outcome.failed, 0);
+  EXPECT_GT(outcome.finished, 0);
+  EXPECT_EQ(outcome.failed + outcome.finished, kQueries);
+  int64_t failed = 0;
+  for (const Row& row : Rows("failures")) {
+    if (row.ok) continue;
+    ++failed;
+    EXPECT_THAT(row.reason, HasSubstr("5000"));
+    EXPECT_EQ(row.attempts, 2);
+  }
+  EXPECT_EQ(failed, outcome.failed);
+  EXPECT_EQ(MakeReport(Rows("failures")).all.failed, failed);
+  // The next run tries the failed ones again, and only them.
+  const RunOutcome again = RunOn({"a"}, Plan("broken", "failures"));
+  EXPECT_EQ(again.skipped, outcome.finished);
+  EXPECT_EQ(again.failed, outcome.failed);
+}
+
+TEST_F(RunTest, BadEmbeddingsAreErrors) {
+  std::vector<float> values(kQueries * kDim, 0.5f);
+  WriteNpy(base_ / "short.npy", std::vector<int64_t>{kQueries - 1, kDim},
+           std::span(values).first((kQueries - 1) * kDim));
+  WriteNpy(base_ / "wide.npy", std::vector<int64_t>{kQueries / 2, kDim * 2}, values);
+  values[3 * kDim + 1] = std::numeric_limits<float>::quiet_NaN();
+  WriteNpy(base_ / "nan.npy", std::vector<int64_t>{kQueries, kDim}, values);
+  const std::pair<const char*, const char*> cases[] = {
+      {"short.npy", "9 rows"}, {"wide.npy", "shape 5 x 16"}, {"nan.npy", "row 3, column 1"}, {"none.npy", "none.npy"}};
+  for (const auto& [file, message] : cases) {
+    for (const std::vector<std::string>& hosts : {std::vector<std::string>{"a"}, {"a", "b"}}) {
+      const Error error = Caught([&] { RunOn(hosts, Plan("corpus2", "bad", {"--query-embeddings", base_ / file})); });
+      EXPECT_THAT(error.message(), HasSubstr(message));
+      EXPECT_FALSE(fs::exists(base_ / "bad"));
+    }
+  }
+}
+
+TEST_F(RunTest, BadQueriesArePutAsideOrEndTheRun) {
+  const std::string good = ReadFile(base_ / "queries.jsonl");
+  std::ofstream(base_ / "some_bad.jsonl") << "{\"text\": 3}\n" << good << "not json\n";
+  const Error error = Caught([] {
+    RunOn({"a"}, Plan("corpus1", "rejecting", {"--queries", base_ / "some_bad.jsonl"}));
+  });
+  EXPECT_EQ(error.code(), Code::kData);
+  EXPECT_THAT(error.message(), HasSubstr("some_bad.jsonl:1"));
+  EXPECT_FALSE(fs::exists(base_ / "rejecting/results.jsonl"));
+}
+
+TEST_F(RunTest, MoreShardsThanPartitionsIsAnErrorOnEveryRank) {
+  const Error error = Caught([] { RunOn({"a", "b", "c"}, Plan("corpus2", "shards")); });
+  EXPECT_EQ(error.code(), Code::kUsage);
+  EXPECT_THAT(error.hint(), HasSubstr("--partitions 3"));
+}
+
+TEST_F(RunTest, ASignalEndsTheRunInOrder) {
+  const std::atomic<int> stop = SIGINT;
+  const RunOutcome outcome = RunOn({"a", "b"}, Plan("corpus2", "signalled"), nullptr, &stop);
+  EXPECT_TRUE(outcome.stopped);
+  EXPECT_TRUE(outcome.workers_left);
+  EXPECT_LT(outcome.finished, kQueries);
+  EXPECT_EQ(RunOn({"a"}, Plan("corpus2", "signalled")).skipped, outcome.finished);
+}
+
+// The real program, killed without warning as soon as it has written a row; then the same command.
+TEST_F(RunTest, KilledAndStartedAgainGivesTheSameTable) {
+  const auto start = [&](const std::string& output) {
+    const std::vector<std::string> words = Arguments("corpus2", output, {"--lr", "1e-4"});
+    std::vector<std::string> command = {HULLFT_BINARY, "run"};
+    command.insert(command.end(), words.begin(), words.end());
+    std::vector<char*> argv;
+    for (std::string& word : command) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      if (std::freopen("/dev/null", "w", stdout) != nullptr && std::freopen("/dev/null", "w", stderr) != nullptr) {
+        ::execv(HULLFT_BINARY, argv.data());
+      }
+      ::_exit(127);
+    }
+    return pid;
+  };
+  int kills = 0, status = 0;
+  for (size_t rows = 0; rows < static_cast<size_t>(kQueries);) {
+    ASSERT_LT(kills, 100);
+    const pid_t pid = start("killed");
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+    while (::waitpid(pid, &status, WNOHANG) == 0) {
+      const fs::path journal = base_ / "killed/results.jsonl";
+      if ((fs::exists(journal) && ReadJournal(journal).rows.size() > rows) ||
+          std::chrono::steady_clock::now() > give_up) {
+        ::kill(pid, SIGKILL);
+        ::waitpid(pid, &status, 0);
+        ++kills;
+        break;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    ASSERT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0) << WEXITSTATUS(status);
+    rows = Rows("killed").size();
+  }
+  EXPECT_GT(kills, 0);
+  ::waitpid(start("undisturbed"), &status, 0);
+  ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  EXPECT_EQ(Rows("killed").size(), static_cast<size_t>(kQueries));
+  EXPECT_EQ(Comparable("killed"), Comparable("undisturbed"));
+}
+
+}  // namespace
+}  // namespace hullft::coordinator
