@@ -33,7 +33,7 @@ WorkerRole::WorkerRole(comm::Communicator& world, const Layout& layout, const Ru
 void WorkerRole::Run() {
   const int tags[] = {kToWorker};
   while (true) {
-    const bool idle = embeddings_.empty() && tasks_.empty();
+    const bool idle = embeddings_.empty() && tasks_.empty() && !stopped_;
     const auto deadline = idle ? comm::After(std::chrono::seconds(1)) : comm::Clock::now();
     if (const auto envelope = world_.Receive(comm::kAnySource, tags, deadline)) {
       Handle(*envelope);
