@@ -15,6 +15,13 @@ pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 
+# BLAS: libtorch_cpu exports sgemm_ and friends (MKL's); linked before OpenBLAS it serves Torch and FAISS alike, and
+# OpenBLAS only the LAPACK names that FAISS uses. That OpenBLAS is a dependency of torch::cpu keeps CMake to this order; the
+# other one costs a factor of four in everything (tests/coordinator/doctor_test watches it).
+find_library(HULLFT_OPENBLAS NAMES openblas PATH_SUFFIXES openblas-openmp REQUIRED)
+add_library(openblas::openblas SHARED IMPORTED GLOBAL)
+set_target_properties(openblas::openblas PROPERTIES IMPORTED_LOCATION ${HULLFT_OPENBLAS})
+
 # LibTorch: find_package(Torch) insists on CUDA even for its CPU half, so name the files. Never libtorch.so: it needs CUDA.
 function(hullft_wheel_lib target file)
   if(NOT EXISTS ${HULLFT_WHEELS}/${file})
@@ -28,7 +35,7 @@ hullft_wheel_lib(torch::cpu torch/lib/libtorch_cpu.so)
 target_compile_features(torch::cpu INTERFACE cxx_std_20)
 target_include_directories(torch::cpu SYSTEM INTERFACE
   ${HULLFT_WHEELS}/torch/include ${HULLFT_WHEELS}/torch/include/torch/csrc/api/include)
-target_link_libraries(torch::cpu INTERFACE torch::c10)
+target_link_libraries(torch::cpu INTERFACE torch::c10 openblas::openblas)  # this order: see BLAS below
 
 if(HULLFT_CUDA)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
@@ -54,18 +61,12 @@ if(HULLFT_CUDA)
   target_include_directories(nccl::nccl SYSTEM INTERFACE ${HULLFT_WHEELS}/nvidia/nccl/include)
 endif()
 
-# BLAS: libtorch_cpu exports sgemm_ and friends; linked before OpenBLAS it serves Torch and FAISS alike, and OpenBLAS
-# only the LAPACK names that FAISS uses.
-find_library(HULLFT_OPENBLAS NAMES openblas PATH_SUFFIXES openblas-openmp REQUIRED)
-add_library(openblas::openblas SHARED IMPORTED GLOBAL)
-set_target_properties(openblas::openblas PROPERTIES IMPORTED_LOCATION ${HULLFT_OPENBLAS})
-
 # FAISS: the archive itself; its CMake package drags in reference BLAS by path.
 find_library(HULLFT_FAISS NAMES libfaiss.a REQUIRED)
 add_library(faiss::faiss STATIC IMPORTED GLOBAL)
 set_target_properties(faiss::faiss PROPERTIES IMPORTED_LOCATION ${HULLFT_FAISS})
 target_compile_definitions(faiss::faiss INTERFACE FINTEGER=int)
-target_link_libraries(faiss::faiss INTERFACE torch::cpu openblas::openblas OpenMP::OpenMP_CXX)
+target_link_libraries(faiss::faiss INTERFACE torch::cpu OpenMP::OpenMP_CXX)
 
 find_path(HULLFT_ROCKSDB_INCLUDE rocksdb/db.h REQUIRED)
 find_library(HULLFT_ROCKSDB NAMES librocksdb.so REQUIRED)

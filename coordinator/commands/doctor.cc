@@ -1,4 +1,5 @@
 // hullft doctor: what this build and this machine can do, and whether the output folder can be written.
+#include <dlfcn.h>
 #include <faiss/Index.h>
 #include <rocksdb/version.h>
 #include <sys/statvfs.h>
@@ -19,10 +20,19 @@
 #include <mpi.h>
 #endif
 
+extern "C" void sgemm_();  // BLAS: only its address is taken
+
 namespace hullft::coordinator {
 namespace {
 
 using worker::Facts;
+
+// The library whose sgemm_ this process uses, Torch and FAISS alike: several export one, the first in line wins.
+std::string SgemmLibrary() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<void*>(&sgemm_), &info) == 0 || info.dli_fname == nullptr) return "unknown";
+  return std::filesystem::path(info.dli_fname).filename();
+}
 
 double ReadMeminfo(const std::string& key) {
   std::ifstream file("/proc/meminfo");
@@ -37,6 +47,7 @@ double ReadMeminfo(const std::string& key) {
 Facts Versions() {
   Facts facts = {{"hullft", HULLFT_VERSION}, {"compiler", "g++ " __VERSION__}};
   for (auto& fact : worker::TorchFacts()) facts.push_back(std::move(fact));
+  facts.emplace_back("sgemm from", SgemmLibrary());
   facts.emplace_back("FAISS", fmt::format("{}.{}.{}", FAISS_VERSION_MAJOR, FAISS_VERSION_MINOR, FAISS_VERSION_PATCH));
   facts.emplace_back("RocksDB", fmt::format("{}.{}.{}", ROCKSDB_MAJOR, ROCKSDB_MINOR, ROCKSDB_PATCH));
 #ifdef HULLFT_MPI
