@@ -438,5 +438,25 @@ TEST_F(RunTest, KilledAndStartedAgainGivesTheSameTable) {
   EXPECT_EQ(Comparable("killed"), Comparable("undisturbed"));
 }
 
+#ifdef HULLFT_MPIRUN
+// Processes of an MPI job instead of threads: one host, so one shard, and every other rank a worker.
+TEST_F(RunTest, UnderMpirunTheRowsAreTheSame) {
+  const auto run = [](const std::string& launcher, const std::string& output) {
+    std::string command = launcher + " " + HULLFT_BINARY + " run";
+    for (const std::string& word : Arguments("corpus2", output, {})) command += " " + word;
+    return std::system((command + " >/dev/null 2>&1").c_str());
+  };
+  ASSERT_EQ(run("timeout 100", "plain"), 0);
+  for (const std::string ranks : {"1", "2", "3"}) {
+    const std::string launcher =
+        "timeout 100 env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
+        "OMPI_MCA_mpi_yield_when_idle=1 " HULLFT_MPIRUN " --oversubscribe --bind-to none -n " +
+        ranks;
+    ASSERT_EQ(run(launcher, "mpi" + ranks), 0) << ranks;
+    EXPECT_EQ(Comparable("mpi" + ranks), Comparable("plain")) << ranks;
+  }
+}
+#endif
+
 }  // namespace
 }  // namespace hullft::coordinator
