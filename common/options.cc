@@ -299,6 +299,7 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
     if (word.string_key == "config" && !word.unregistered) ApplyFile(word.value.at(0), &faults);
   }
   std::vector<const Option*> seen;
+  bool after_unknown = false;
   for (const auto& word : parsed.options) {
     std::string key = word.string_key;
     if (key == "config" || key == "print-config") continue;
@@ -306,9 +307,10 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
       if (position < positionals_.size()) {
         Option& positional = *positionals_[position++];
         Set(positional, word.value.at(0), positional.name_, &faults);
-      } else {
+      } else if (!after_unknown) {  // else it is the unknown option's value
         faults.push_back(fmt::format("unexpected argument '{}'", word.value.at(0)));
       }
+      after_unknown = false;
       continue;
     }
     Option* option = Find(key);
@@ -322,8 +324,10 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
       const std::string written = word.original_tokens.empty() ? key : word.original_tokens[0];
       const std::string nearest = Nearest(key.empty() ? written : key);
       faults.push_back("unknown option " + written + (nearest.empty() ? "" : "; did you mean --" + nearest + "?"));
+      after_unknown = true;
       continue;
     }
+    after_unknown = false;
     if (!option->is_list_ && std::find(seen.begin(), seen.end(), option) != seen.end()) {
       faults.push_back("--" + option->name_ + " is given twice");
     }

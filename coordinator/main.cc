@@ -103,7 +103,8 @@ int main(int argc, char** argv) {
     if (std::fflush(stdout) != 0) throw hullft::IoError("write to", "standard output");
     return status;
   } catch (const hullft::Error& error) {
-    std::fprintf(stderr, "hullft: %s\n", error.message().c_str());
+    const bool named = error.message().starts_with("hullft ");  // "hullft run: ..." names itself
+    std::fprintf(stderr, "%s%s\n", named ? "" : "hullft: ", error.message().c_str());
     if (!error.hint().empty()) std::fprintf(stderr, "  hint: %s\n", error.hint().c_str());
     return hullft::ExitStatus(error.code());
   } catch (const std::bad_alloc&) {
