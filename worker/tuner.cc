@@ -1,5 +1,7 @@
 #include "worker/tuner.h"
 
+#include <c10/core/DeviceGuard.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -9,6 +11,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/parallel.h"
+#include "worker/device.h"
 #include "worker/finetune/adam.h"
 #include "worker/finetune/flat_weights.h"
 #include "worker/finetune/head_loss.h"
@@ -33,6 +36,17 @@ void CheckTokens(std::span<const int32_t> tokens, int64_t vocabulary, std::strin
                             vocabulary),
                 "were the tokens made with another model's tokenizer?");
   }
+}
+
+FlatSource Source(at::Device device, const BaseWeights& base) {
+  FlatSource source{device, nullptr, base.filled};
+  if (!base.memory) return source;
+  source.memory = [device, &base](int64_t elements) {
+    const std::shared_ptr<float> memory = base.memory(elements);
+    return at::from_blob(
+        memory.get(), {elements}, [memory](void*) {}, at::TensorOptions(at::kFloat).device(device), device);
+  };
+  return source;
 }
 
 }  // namespace
@@ -113,7 +127,8 @@ std::vector<Score> Tuner::Impl::ScoreAll(const TuneSettings& settings, std::span
 // Leaves the gradient of the mean loss over tokens 1 to T - 1 in the parameters; returns the loss. tokens: T >= 2.
 double Tuner::Impl::ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence) {
   // The last token is only predicted, never read: causal attention keeps it from every other position.
-  const at::Tensor hidden = model->Hidden(IdTensor(tokens.first(tokens.size() - 1)), settings.dropout);
+  const at::Tensor ids = IdTensor(tokens.first(tokens.size() - 1), model->flat().device());
+  const at::Tensor hidden = model->Hidden(ids, settings.dropout);
   const at::Tensor head_weight = model->HeadWeight();
   HULLFT_CHECK(head_weight.is_leaf() && head_weight.requires_grad());
   const HeadLoss::Result result = head.WithGradients(hidden, head_weight, tokens.subspan(1));
@@ -140,8 +155,8 @@ void Tuner::Impl::TuneOn(const TuneSettings& settings, const TrainSequence& trai
     const double loss = ComputeGradient(settings, tokens, sequence);
     const auto steps_done = static_cast<int64_t>(result->steps.size());
     const std::vector<AdamSegment> segments = weights.Segments(steps_done == 0);
-    const double norm = grad_norms ? GradientNorm(segments, threads) : 0.0;
-    AdamRun({.learning_rate = settings.learning_rate}, steps_done, run, segments, threads);
+    const double norm = grad_norms ? weights.GradientsNorm(segments, threads) : 0.0;
+    weights.RunAdam({.learning_rate = settings.learning_rate}, steps_done, run, segments, threads);
     weights.DropGradients();
     if (steps_done == 0) weights.UseWorking();
     for (int j = 0; j < run; ++j) {
@@ -155,17 +170,24 @@ void Tuner::Impl::TuneOn(const TuneSettings& settings, const TrainSequence& trai
 Tuner::Tuner() = default;
 Tuner::~Tuner() = default;
 
-std::unique_ptr<Tuner> Tuner::Load(const TunerOptions& options) {
-  if (options.device != "cpu") {
-    throw Error(Code::kUsage, fmt::format("device '{}' cannot finetune in this build", options.device), "use cpu");
-  }
+std::unique_ptr<Tuner> Tuner::Load(const TunerOptions& options, const BaseWeights& base) {
+  HULLFT_CHECK(!base.filled || (base.memory && !base.digest.empty()));
+  const at::Device device = ParseDevice(options.device);
   const int threads = options.threads > 0 ? options.threads : UsableCores();
   std::unique_ptr<Tuner> tuner(new Tuner);
   CallTorch([&] {
     InitTorchRuntime(threads);
-    tuner->impl_ = std::make_unique<Impl>(LoadLanguageModel(options.model_dir), threads);
+    InitDevice(device, options.tf32);
+    const c10::DeviceGuard guard(device);
+    tuner->impl_ = std::make_unique<Impl>(LoadLanguageModel(options.model_dir, Source(device, base)), threads);
     const std::string config = ReadFile(std::filesystem::path(options.model_dir) / "config.json");
     tuner->impl_->digest = Hasher().Update(config).Update(tuner->impl_->weights.Digest()).Hex();
+    if (!base.digest.empty() && tuner->impl_->digest != base.digest) {
+      throw Error(Code::kData,
+                  fmt::format("{}: the weights and configuration have digest {}, expected {}", options.model_dir,
+                              tuner->impl_->digest, base.digest),
+                  "every worker must see the same model folder");
+    }
   });
   return tuner;
 }
@@ -177,22 +199,27 @@ TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequenc
   TuneResult result;
   CallTorch([&] {
     const IntraOpThreads bound(impl.threads);
+    const at::Device device = impl.model->flat().device();
+    const c10::DeviceGuard guard(device);
     if (settings.dropout > 0) at::manual_seed(kDropoutSeed);
     impl.weights.DropGradients();  // a run that threw may have left some
     impl.weights.UseBase();
     auto start = std::chrono::steady_clock::now();
     result.before = impl.ScoreAll(settings, eval);
+    SynchronizeDevice(device);
     result.score_before_ms = MillisecondsSince(start);
     start = std::chrono::steady_clock::now();
     for (size_t i = 0; i < train.size(); ++i) {
       impl.TuneOn(settings, train[i], static_cast<int>(i), grad_norms, &result);
     }
+    SynchronizeDevice(device);
     result.tune_ms = MillisecondsSince(start);
     if (result.sequences_skipped > 0) {
       spdlog::warn("{} training sequences of fewer than 2 tokens were skipped", result.sequences_skipped);
     }
     start = std::chrono::steady_clock::now();
     result.after = result.steps.empty() ? result.before : impl.ScoreAll(settings, eval);
+    SynchronizeDevice(device);
     result.score_after_ms = MillisecondsSince(start);
   });
   return result;
@@ -210,6 +237,12 @@ int Tuner::default_prefix_token() const {
 }
 const std::string& Tuner::digest() const {
   return impl_->digest;
+}
+float* Tuner::base() {
+  return impl_->weights.base();
+}
+int64_t Tuner::base_elements() const {
+  return impl_->weights.base_elements();
 }
 
 }  // namespace hullft::worker

@@ -16,8 +16,21 @@ namespace hullft::worker {
 
 struct TunerOptions {
   std::string model_dir;       // config.json, model.safetensors (also sharded)
-  std::string device = "cpu";  // "cpu"; anything else is kUsage in this build
+  std::string device = "cpu";  // "cpu", "cuda" or "cuda:N" (a build with HULLFT_CUDA); see worker/device.h
   int threads = 0;             // intra-op threads; 0: hullft::UsableCores()
+  bool tf32 = false;           // GPU: matrix products with 10 bits of mantissa; the process's last loaded Tuner decides
+};
+
+// Where the base weights live and who fills them. The default: the tuner's own memory, from the checkpoint.
+struct BaseWeights {
+  // Gives memory for so many float32 on the tuner's device, 64-byte aligned; called once, kept until the tuner is gone.
+  // It is written while the checkpoint is read, and never after Load. Empty: the tuner's own.
+  std::function<std::shared_ptr<float>(int64_t elements)> memory;
+  // What memory() gives holds the weights already, as another Tuner of the same model_dir laid them out: the checkpoint
+  // is not opened, config.json suffices, and the memory may be read-only. Needs `digest`.
+  bool filled = false;
+  // When not empty: what digest() must come out as, else Load throws kData (the wrong or damaged weights came).
+  std::string digest;
 };
 
 struct TuneSettings {
@@ -69,7 +82,8 @@ struct TuneResult {
 
 class Tuner {
  public:
-  static std::unique_ptr<Tuner> Load(const TunerOptions& options);
+  // Throws kData (model_dir, digest), kUsage (device), kMemory.
+  static std::unique_ptr<Tuner> Load(const TunerOptions& options, const BaseWeights& base = {});
   ~Tuner();
 
   // From the base weights every time: the result does not depend on what was tuned before. grad_norms costs a pass over
@@ -84,6 +98,9 @@ class Tuner {
   int max_positions() const;  // the model's window limit
   int default_prefix_token() const;
   const std::string& digest() const;  // hash of weights and configuration
+  // The base weights, on the tuner's device: base_elements() float32, the gaps between parameters included.
+  float* base();
+  int64_t base_elements() const;
 
  private:
   Tuner();

@@ -1,11 +1,16 @@
 #include "worker/finetune/flat_weights.h"
 
+#include <c10/core/GradMode.h>
 #include <sys/mman.h>
+#ifdef HULLFT_CUDA
+#include <c10/cuda/CUDAStream.h>
+#endif
 
 #include <utility>
 
 #include "common/error.h"
 #include "common/hash.h"
+#include "worker/cuda/adam_cuda.h"
 
 namespace hullft::worker {
 namespace {
@@ -43,7 +48,7 @@ FlatBuffer::~FlatBuffer() {
 }
 
 FlatWeights::FlatWeights(LanguageModel* model) : model_(model), base_(model->flat()) {
-  HULLFT_CHECK(base_.scalar_type() == at::kFloat && base_.is_cpu() && base_.is_contiguous());
+  HULLFT_CHECK(base_.scalar_type() == at::kFloat && base_.is_contiguous());
   for (const Parameter& parameter : model->parameters()) count_ += parameter.count;
 }
 
@@ -52,24 +57,38 @@ void FlatWeights::UseBase() {
 }
 
 void FlatWeights::UseWorking() {
-  model_->UseFlat(at::from_blob(working_.data(), base_.sizes(), base_.options()));
+  model_->UseFlat(working_);
+}
+
+void FlatWeights::MakeBuffers() {
+  if (!base_.is_cpu()) {
+    const at::Tensor working = at::empty_like(base_), m = at::empty_like(base_);
+    v_ = at::empty_like(base_);
+    m_ = m;
+    working_ = working;
+    return;
+  }
+  FlatBuffer buffers[3] = {{base_.numel(), 1}, {base_.numel(), 2}, {base_.numel(), 3}};
+  at::Tensor* const tensors[3] = {&working_, &m_, &v_};
+  for (int i = 0; i < 3; ++i) {
+    buffers_[i] = std::move(buffers[i]);
+    *tensors[i] = at::from_blob(buffers_[i].data(), base_.sizes(), base_.options());
+  }
 }
 
 std::vector<AdamSegment> FlatWeights::Segments(bool fresh) {
-  if (working_.data() == nullptr) {
-    FlatBuffer working(base_.numel(), 1), m(base_.numel(), 2), v(base_.numel(), 3);
-    working_ = std::move(working);
-    m_ = std::move(m);
-    v_ = std::move(v);
-  }
+  if (!working_.defined()) MakeBuffers();
+  float* const working_data = working_.mutable_data_ptr<float>();
+  float* const m = m_.mutable_data_ptr<float>();
+  float* const v = v_.mutable_data_ptr<float>();
   std::vector<AdamSegment> segments;
   for (Parameter& parameter : model_->parameters()) {
     at::Tensor& gradient = parameter.value.mutable_grad();
     HULLFT_CHECK(gradient.defined() && gradient.numel() == parameter.count);
     if (!gradient.is_contiguous()) gradient = gradient.contiguous();
     const float* base = base_.const_data_ptr<float>() + parameter.offset;
-    float* working = working_.data() + parameter.offset;
-    segments.push_back({fresh ? base : working, working, m_.data() + parameter.offset, v_.data() + parameter.offset,
+    float* working = working_data + parameter.offset;
+    segments.push_back({fresh ? base : working, working, m + parameter.offset, v + parameter.offset,
                         gradient.const_data_ptr<float>(), parameter.count});
   }
   return segments;
@@ -79,12 +98,37 @@ void FlatWeights::DropGradients() {
   for (Parameter& parameter : model_->parameters()) parameter.value.mutable_grad().reset();
 }
 
+void FlatWeights::RunAdam(const AdamSettings& settings, int64_t steps_done, int steps,
+                          const std::vector<AdamSegment>& segments, int threads) {
+  if (base_.is_cpu()) return AdamRun(settings, steps_done, steps, segments, threads);
+#ifdef HULLFT_CUDA
+  void* const stream = c10::cuda::getCurrentCUDAStream(base_.device().index()).stream();
+  for (const AdamSegment& segment : segments) {
+    if (const char* fault = AdamRunCuda(settings, steps_done, steps, segment, stream); fault != nullptr) {
+      throw Error(Code::kInternal, fmt::format("Adam's kernel could not start: {}", fault),
+                  "a GPU older than compute capability 8.0 needs a build with -DCMAKE_CUDA_ARCHITECTURES=...");
+    }
+  }
+#endif
+}
+
+double FlatWeights::GradientsNorm(const std::vector<AdamSegment>& segments, int threads) const {
+  if (base_.is_cpu()) return GradientNorm(segments, threads);
+  const c10::NoGradGuard no_grad;
+  std::vector<at::Tensor> norms;
+  for (const Parameter& parameter : model_->parameters()) {
+    norms.push_back(at::linalg_vector_norm(parameter.value.grad(), 2, std::nullopt, false, at::kDouble));
+  }
+  return at::linalg_vector_norm(at::stack(norms)).item<double>();
+}
+
 std::string FlatWeights::Digest() const {
   Hasher hasher;
   for (const Parameter& parameter : model_->parameters()) {
     hasher.Update(parameter.name);
     for (const int64_t size : parameter.value.sizes()) hasher.Update(std::to_string(size));
-    hasher.Update({reinterpret_cast<const char*>(base_.const_data_ptr<float>() + parameter.offset),
+    const at::Tensor values = base_.narrow(0, parameter.offset, parameter.count).cpu();  // no copy on the CPU
+    hasher.Update({reinterpret_cast<const char*>(values.const_data_ptr<float>()),
                    static_cast<size_t>(parameter.count) * sizeof(float)});
   }
   return hasher.Hex();

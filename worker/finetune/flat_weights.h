@@ -2,7 +2,7 @@
 // needs (working copy, Adam's moments), made at the first use. The model's parameters point into one of the two copies.
 //
 // Resetting costs nothing: UseBase() only turns pointers, and the first Adam run reads the base and writes the working
-// copy. Not thread-safe. CPU only.
+// copy. All arrays live on the model's device. Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -45,16 +45,26 @@ class FlatWeights {
   // copies are made where they are not) and must all be there (kInternal); valid until they change.
   std::vector<AdamSegment> Segments(bool fresh);
   void DropGradients();
+  // On the model's device, on this thread's current stream there: AdamRun and GradientNorm of adam.h. threads: CPU
+  // only.
+  void RunAdam(const AdamSettings& settings, int64_t steps_done, int steps, const std::vector<AdamSegment>& segments,
+               int threads);
+  double GradientsNorm(const std::vector<AdamSegment>& segments, int threads) const;
 
   int64_t parameters() const { return count_; }
-  // Hash of names, shapes and base weights.
+  float* base() { return base_.mutable_data_ptr<float>(); }
+  int64_t base_elements() const { return base_.numel(); }
+  // Hash of names, shapes and base weights, the same on every device.
   std::string Digest() const;
 
  private:
   LanguageModel* model_;
   at::Tensor base_;
   int64_t count_ = 0;
-  FlatBuffer working_, m_, v_;  // the layout of base_
+  void MakeBuffers();
+
+  FlatBuffer buffers_[3];       // the memory of the next three on the CPU
+  at::Tensor working_, m_, v_;  // the layout and device of base_
 };
 
 }  // namespace hullft::worker

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "common/error.h"
+#include "worker/finetune/device_head_loss.h"
 #include "worker/finetune/row_softmax.h"
 
 namespace hullft::worker {
@@ -37,6 +38,7 @@ at::Tensor HeadLoss::Logits(const at::Tensor& hidden, const at::Tensor& weight, 
 
 double HeadLoss::LogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets) {
   CheckShapes(hidden, weight, targets);
+  if (!hidden.is_cpu()) return DeviceLogLikelihood(hidden, weight, targets);
   const c10::NoGradGuard no_grad;
   const auto n = static_cast<int64_t>(targets.size());
   std::vector<double> log_probabilities(targets.size());
@@ -56,6 +58,7 @@ HeadLoss::Result HeadLoss::WithGradients(const at::Tensor& hidden, const at::Ten
   const at::Tensor h = hidden.detach(), w = weight.detach();
   const auto n = static_cast<int64_t>(targets.size());
   if (!weight_gradient_.defined()) weight_gradient_ = at::empty_like(w);
+  if (!h.is_cpu()) return DeviceWithGradients(h, w, targets, weight_gradient_);
   Result result{0, at::empty_like(h), weight_gradient_};
   std::vector<double> log_probabilities(targets.size());
   for (int64_t begin = 0; begin < n; begin += kRows) {

@@ -2,7 +2,7 @@
 //
 // Letters: n scored rows, D width, V vocabulary. The logits of a chunk become their own gradient in place and are used
 // at once for both products, so that memory holds one chunk of logits and no copy of it (autograd keeps four of [n,
-// V]). One thread per object.
+// V]). On a GPU the work is done by device_head_loss.h. One thread per object.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -9,7 +9,7 @@ namespace hullft::worker {
 namespace {
 
 double LogLikelihood(LanguageModel& model, HeadLoss& head, const Window& window) {
-  const at::Tensor hidden = model.Hidden(IdTensor(window.inputs), 0.0);
+  const at::Tensor hidden = model.Hidden(IdTensor(window.inputs, model.flat().device()), 0.0);
   const auto scored = static_cast<int64_t>(window.targets.size());
   const double sum =
       head.LogLikelihood(hidden.narrow(0, hidden.size(0) - scored, scored), model.HeadWeight(), window.targets);
@@ -22,10 +22,10 @@ double LogLikelihood(LanguageModel& model, HeadLoss& head, const Window& window)
 
 }  // namespace
 
-at::Tensor IdTensor(std::span<const int32_t> tokens) {
+at::Tensor IdTensor(std::span<const int32_t> tokens, at::Device device) {
   at::Tensor ids = at::empty({static_cast<int64_t>(tokens.size())}, at::TensorOptions(at::kLong));
   std::copy(tokens.begin(), tokens.end(), ids.mutable_data_ptr<int64_t>());
-  return ids;
+  return ids.to(device);
 }
 
 Score ScoreDocument(LanguageModel& model, HeadLoss& head, const EvalDocument& document, int32_t prefix_token,

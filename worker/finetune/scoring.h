@@ -11,8 +11,8 @@
 
 namespace hullft::worker {
 
-// int64 [size] for LanguageModel::Hidden.
-at::Tensor IdTensor(std::span<const int32_t> tokens);
+// int64 [size] on the device, for LanguageModel::Hidden.
+at::Tensor IdTensor(std::span<const int32_t> tokens, at::Device device = at::kCPU);
 
 // With the weights that the model's parameters show now. Tokens must be in the vocabulary. The two definitions read
 // different inputs (with and without the prefix token), so each window is a forward pass of its own.

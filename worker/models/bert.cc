@@ -76,7 +76,7 @@ void BertModel::LoadWeights(const std::filesystem::path& folder, const std::stri
   const Checkpoint checkpoint(folder);
   digest_ = checkpoint.Digest();
   const c10::InferenceMode inference;
-  const std::vector<Parameter> loaded = plan.Load(checkpoint, at::kCPU, false).parameters;
+  const std::vector<Parameter> loaded = plan.Load(checkpoint, FlatSource{}, false).parameters;
   const auto weight = [&](int index) { return loaded[static_cast<size_t>(index)].value; };
   const auto pair = [&](std::pair<int, int> index) { return Affine{weight(index.first), weight(index.second)}; };
   tokens_ = weight(tokens), positions_ = weight(places), type_ = weight(type)[0], norm_ = pair(norm);

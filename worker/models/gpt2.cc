@@ -22,7 +22,7 @@ struct Layer {
 
 class Gpt2 final : public LanguageModel {
  public:
-  Gpt2(ConfigReader& config, const std::filesystem::path& folder, at::Device device);
+  Gpt2(ConfigReader& config, const std::filesystem::path& folder, const FlatSource& source);
   at::Tensor Hidden(const at::Tensor& ids, double dropout) override;
   at::Tensor HeadWeight() override { return P(head_); }
 
@@ -44,7 +44,7 @@ class Gpt2 final : public LanguageModel {
 };
 
 // Older files say n_ctx beside n_positions; some writers use the general names.
-Gpt2::Gpt2(ConfigReader& config, const std::filesystem::path& folder, at::Device device)
+Gpt2::Gpt2(ConfigReader& config, const std::filesystem::path& folder, const FlatSource& source)
     : width_(config.Size("n_embd")),
       heads_(config.Size("n_head")),
       mlp_width_(config.Size("n_inner", 4 * width_)),
@@ -66,7 +66,7 @@ Gpt2::Gpt2(ConfigReader& config, const std::filesystem::path& folder, at::Device
                         "summary_use_proj"});
   WeightPlan plan("transformer.", {R"(h\.\d+\.attn\.(bias|masked_bias))"});
   PlanWeights(plan, layers, tied);
-  WeightPlan::Result loaded = plan.Load(Checkpoint(folder), device, true);
+  WeightPlan::Result loaded = plan.Load(folder, source, true);
   flat_ = loaded.flat;
   parameters_ = std::move(loaded.parameters);
 }
@@ -126,8 +126,9 @@ at::Tensor Gpt2::Hidden(const at::Tensor& ids, double dropout) {
 
 }  // namespace
 
-std::unique_ptr<LanguageModel> LoadGpt2(ConfigReader& config, const std::filesystem::path& folder, at::Device device) {
-  return std::make_unique<Gpt2>(config, folder, device);
+std::unique_ptr<LanguageModel> LoadGpt2(ConfigReader& config, const std::filesystem::path& folder,
+                                        const FlatSource& source) {
+  return std::make_unique<Gpt2>(config, folder, source);
 }
 
 }  // namespace hullft::worker

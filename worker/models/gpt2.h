@@ -11,6 +11,7 @@
 namespace hullft::worker {
 
 // config: its config.json. Errors as LoadLanguageModel.
-std::unique_ptr<LanguageModel> LoadGpt2(ConfigReader& config, const std::filesystem::path& folder, at::Device device);
+std::unique_ptr<LanguageModel> LoadGpt2(ConfigReader& config, const std::filesystem::path& folder,
+                                        const FlatSource& source);
 
 }  // namespace hullft::worker

@@ -23,11 +23,11 @@ void LanguageModel::CheckIds(const at::Tensor& ids) const {
   }
 }
 
-std::unique_ptr<LanguageModel> LoadLanguageModel(const std::filesystem::path& folder, at::Device device) {
+std::unique_ptr<LanguageModel> LoadLanguageModel(const std::filesystem::path& folder, const FlatSource& source) {
   ConfigReader config(folder / "config.json");
   const std::string type = config.Text("model_type");
-  if (type == "llama") return LoadLlama(config, folder, device);
-  if (type == "gpt2") return LoadGpt2(config, folder, device);
+  if (type == "llama") return LoadLlama(config, folder, source);
+  if (type == "gpt2") return LoadGpt2(config, folder, source);
   throw config.Unsupported("model_type", "language models of this kind are not implemented (llama and gpt2 are)");
 }
 

@@ -10,6 +10,7 @@
 #include <ATen/ATen.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -58,9 +59,18 @@ class LanguageModel {
   int64_t vocab_size_ = 0, max_positions_ = 0, bos_token_id_ = -1, eos_token_id_ = -1;
 };
 
+// Where a model's flat array lives and who fills it.
+struct FlatSource {
+  at::Device device = at::kCPU;
+  // Gives float32 [elements], contiguous, on the device; called once. Empty: Torch allocates.
+  std::function<at::Tensor(int64_t elements)> memory;
+  // What memory() gives holds the weights already, in the model's layout: no checkpoint is read, config.json suffices.
+  bool filled = false;
+};
+
 // Reads config.json and the safetensors of a Hugging Face folder. Weights of float32, float16 or bfloat16 become
 // float32. Throws kData naming file and field for: an unsupported architecture or configuration value, missing or
 // unused tensors (all listed), wrong shapes, damaged files.
-std::unique_ptr<LanguageModel> LoadLanguageModel(const std::filesystem::path& folder, at::Device device = at::kCPU);
+std::unique_ptr<LanguageModel> LoadLanguageModel(const std::filesystem::path& folder, const FlatSource& source = {});
 
 }  // namespace hullft::worker

@@ -23,7 +23,7 @@ struct Layer {
 
 class Llama final : public LanguageModel {
  public:
-  Llama(ConfigReader& config, const std::filesystem::path& folder, at::Device device);
+  Llama(ConfigReader& config, const std::filesystem::path& folder, const FlatSource& source);
   at::Tensor Hidden(const at::Tensor& ids, double dropout) override;
   at::Tensor HeadWeight() override { return P(head_); }
 
@@ -45,7 +45,7 @@ class Llama final : public LanguageModel {
   std::vector<Layer> layers_;
 };
 
-Llama::Llama(ConfigReader& config, const std::filesystem::path& folder, at::Device device)
+Llama::Llama(ConfigReader& config, const std::filesystem::path& folder, const FlatSource& source)
     : width_(config.Size("hidden_size")),
       heads_(config.Size("num_attention_heads")),
       kv_heads_(config.Size("num_key_value_heads", heads_)),
@@ -68,7 +68,7 @@ Llama::Llama(ConfigReader& config, const std::filesystem::path& folder, at::Devi
   config.RejectUnknown({"attention_dropout", "pretraining_tp"});  // dropout is an argument; slicing gives the same sums
   WeightPlan plan("model.", {R"((layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq)"});
   PlanWeights(plan, layers, attention_bias, mlp_bias, tied);
-  WeightPlan::Result loaded = plan.Load(Checkpoint(folder), device, true);
+  WeightPlan::Result loaded = plan.Load(folder, source, true);
   flat_ = loaded.flat;
   parameters_ = std::move(loaded.parameters);
 }
@@ -132,8 +132,9 @@ at::Tensor Llama::Hidden(const at::Tensor& ids, double dropout) {
 
 }  // namespace
 
-std::unique_ptr<LanguageModel> LoadLlama(ConfigReader& config, const std::filesystem::path& folder, at::Device device) {
-  return std::make_unique<Llama>(config, folder, device);
+std::unique_ptr<LanguageModel> LoadLlama(ConfigReader& config, const std::filesystem::path& folder,
+                                         const FlatSource& source) {
+  return std::make_unique<Llama>(config, folder, source);
 }
 
 }  // namespace hullft::worker

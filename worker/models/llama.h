@@ -10,6 +10,7 @@
 namespace hullft::worker {
 
 // config: its config.json. Errors as LoadLanguageModel.
-std::unique_ptr<LanguageModel> LoadLlama(ConfigReader& config, const std::filesystem::path& folder, at::Device device);
+std::unique_ptr<LanguageModel> LoadLlama(ConfigReader& config, const std::filesystem::path& folder,
+                                         const FlatSource& source);
 
 }  // namespace hullft::worker

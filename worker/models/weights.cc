@@ -84,9 +84,9 @@ std::vector<const TensorView*> WeightPlan::Match(const Checkpoint& checkpoint) c
   return found;
 }
 
-WeightPlan::Result WeightPlan::Load(const Checkpoint& checkpoint, at::Device device, bool requires_grad) const {
+// flat: float32 [elements_] in host memory.
+void WeightPlan::Read(const Checkpoint& checkpoint, at::Tensor flat) const {
   const std::vector<const TensorView*> found = Match(checkpoint);
-  at::Tensor flat = at::empty({elements_}, at::kFloat);
   float* const data = flat.mutable_data_ptr<float>();
   ParallelFor(static_cast<int64_t>(wants_.size()), UsableCores(), [&](int64_t i) {
     const Want& want = wants_[static_cast<size_t>(i)];
@@ -96,7 +96,10 @@ WeightPlan::Result WeightPlan::Load(const Checkpoint& checkpoint, at::Device dev
     CopyAsFloat32(want.name, *found[static_cast<size_t>(i)], {data + want.offset, static_cast<size_t>(count)});
     std::fill(data + want.offset + count, data + end, 0.0f);
   });
-  flat = flat.to(device);
+}
+
+WeightPlan::Result WeightPlan::Views(const at::Tensor& flat, bool requires_grad) const {
+  HULLFT_CHECK(flat.scalar_type() == at::kFloat && flat.is_contiguous() && flat.numel() == elements_);
   Result result{flat, {}};
   for (const Want& want : wants_) {
     const int64_t count = ElementCount(want.shape);
@@ -105,6 +108,30 @@ WeightPlan::Result WeightPlan::Load(const Checkpoint& checkpoint, at::Device dev
     result.parameters.push_back({want.name, value, want.offset, count});
   }
   return result;
+}
+
+WeightPlan::Result WeightPlan::Load(const Checkpoint& checkpoint, const FlatSource& source, bool requires_grad) const {
+  HULLFT_CHECK(!source.filled);
+  if (!source.memory) {
+    const at::Tensor flat = at::empty({elements_}, at::kFloat);
+    Read(checkpoint, flat);
+    return Views(flat.to(source.device), requires_grad);
+  }
+  const at::Tensor flat = source.memory(elements_);
+  if (flat.is_cpu()) {
+    Read(checkpoint, flat);
+  } else {
+    const at::Tensor host = at::empty({elements_}, at::kFloat);
+    Read(checkpoint, host);
+    flat.copy_(host);
+  }
+  return Views(flat, requires_grad);
+}
+
+WeightPlan::Result WeightPlan::Load(const std::filesystem::path& folder, const FlatSource& source,
+                                    bool requires_grad) const {
+  if (source.filled) return Views(source.memory(elements_), requires_grad);
+  return Load(Checkpoint(folder), source, requires_grad);
 }
 
 }  // namespace hullft::worker

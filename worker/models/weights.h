@@ -29,7 +29,9 @@ class WeightPlan {
     std::vector<Parameter> parameters;
   };
   // Throws kData listing all missing, unused and wrongly shaped tensors. Reads on all usable cores.
-  Result Load(const Checkpoint& checkpoint, at::Device device, bool requires_grad) const;
+  Result Load(const Checkpoint& checkpoint, const FlatSource& source, bool requires_grad) const;
+  // The same with the folder's checkpoint, which is not even opened when source.filled.
+  Result Load(const std::filesystem::path& folder, const FlatSource& source, bool requires_grad) const;
 
   static constexpr int64_t kAlignment = 16;  // elements: 64 bytes, so that vector kernels see the same alignment always
 
@@ -42,6 +44,8 @@ class WeightPlan {
   const std::string* FindName(const Checkpoint& checkpoint, const std::string& name, std::string* buffer) const;
   std::string StripPrefix(const std::string& name) const;
   std::vector<const TensorView*> Match(const Checkpoint& checkpoint) const;
+  void Read(const Checkpoint& checkpoint, at::Tensor flat) const;
+  Result Views(const at::Tensor& flat, bool requires_grad) const;
 
   std::string prefix_;
   std::vector<std::string> harmless_;

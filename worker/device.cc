@@ -1,0 +1,100 @@
+#include "worker/device.h"
+
+#include <ATen/Context.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <map>
+
+#include "common/error.h"
+#include "worker/system_info.h"
+#ifdef HULLFT_CUDA
+#include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
+#endif
+
+namespace hullft::worker {
+namespace {
+
+#ifdef HULLFT_CUDA
+constexpr bool kCudaBuilt = true;
+#else
+constexpr bool kCudaBuilt = false;
+#endif
+
+// The N of "cuda:N"; -1 when the name is something else.
+int GpuIndex(const std::string& name) {
+  if (name == "cuda") return 0;
+  constexpr std::string_view kPrefix = "cuda:";
+  if (!name.starts_with(kPrefix)) return -1;
+  int index = -1;
+  const char* const end = name.data() + name.size();
+  const auto [stop, fault] = std::from_chars(name.data() + kPrefix.size(), end, index);
+  return fault == std::errc() && stop == end ? index : -1;
+}
+
+}  // namespace
+
+c10::Device ParseDevice(const std::string& name) {
+  if (name == "cpu") return {c10::DeviceType::CPU};
+  const int index = GpuIndex(name);
+  if (index < 0) throw Error(Code::kUsage, fmt::format("device '{}' is unknown", name), "use cpu, cuda or cuda:N");
+  if (!kCudaBuilt) {
+    throw Error(Code::kUsage, fmt::format("device '{}': this build has no CUDA", name),
+                "use cpu, or build with cmake --preset cuda");
+  }
+  const int count = GpuCount();
+  if (index >= count) {
+    throw Error(Code::kUsage, fmt::format("device '{}': this machine has {} GPU{}", name, count, count == 1 ? "" : "s"),
+                "GPUs count from 0; CUDA_VISIBLE_DEVICES, the driver or the job's --gpus may hide them");
+  }
+  return {c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+std::string DeviceIdentity(c10::Device device) {
+  if (device.is_cpu()) return "cpu";
+#ifdef HULLFT_CUDA
+  char address[32] = {};
+  const cudaError_t status = cudaDeviceGetPCIBusId(address, sizeof address, device.index());
+  if (status != cudaSuccess) {
+    throw Error(Code::kInternal,
+                fmt::format("GPU {}: cudaDeviceGetPCIBusId: {}", device.index(), cudaGetErrorString(status)));
+  }
+  return address;
+#else
+  return device.str();
+#endif
+}
+
+void InitDevice(c10::Device device, bool tf32) {
+  if (device.is_cpu()) return;
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);  // read when cuBLAS starts; it demands this
+  at::Context& context = at::globalContext();
+  context.setDeterministicAlgorithms(true, /*warn_only=*/false);
+  context.setDeterministicFillUninitializedMemory(false);  // a debugging aid that costs a pass over every new tensor
+  context.setFloat32MatmulPrecision(tf32 ? "high" : "highest");
+}
+
+void SynchronizeDevice(c10::Device device) {
+#ifdef HULLFT_CUDA
+  if (device.is_cuda()) c10::cuda::getCurrentCUDAStream(device.index()).synchronize();
+#else
+  HULLFT_CHECK(device.is_cpu());
+#endif
+}
+
+std::string SharedGpuWarning(const std::vector<std::string>& workers) {
+  std::map<std::string, std::vector<size_t>> users;
+  for (size_t rank = 0; rank < workers.size(); ++rank) users[workers[rank]].push_back(rank);
+  std::vector<std::string> shared;
+  for (const auto& [device, ranks] : users) {
+    if (ranks.size() < 2 || device.ends_with(" cpu")) continue;
+    shared.push_back(fmt::format("{} (workers {})", device, fmt::join(ranks, ", ")));
+  }
+  if (shared.empty()) return "";
+  return fmt::format("GPUs used by more than one worker, which share its speed and memory: {}",
+                     fmt::join(shared, "; "));
+}
+
+}  // namespace hullft::worker

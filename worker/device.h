@@ -1,0 +1,33 @@
+// Devices by name: "cpu", "cuda" (the first GPU), "cuda:N". What differs between them beyond ATen's own dispatch.
+//
+// Thread safety: free functions; InitDevice changes settings of the whole process, call it before models are loaded.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <string>
+#include <vector>
+
+namespace hullft::worker {
+
+// Throws kUsage for a name that is none of these, a GPU in a build without CUDA, and a GPU that this machine does not
+// have ("device 'cuda:3': this machine has 0 GPUs"). The result always has an index on a GPU.
+c10::Device ParseDevice(const std::string& name);
+
+// What tells devices of a machine apart: "cpu", or the GPU's bus address, which is the same under any
+// CUDA_VISIBLE_DEVICES.
+std::string DeviceIdentity(c10::Device device);
+
+// For a GPU: deterministic kernels only, no work-space of random content, float32 products in float32, or in TF32
+// (10 bits of mantissa, about 3 times as fast) when asked for. Of the whole process. Nothing for the CPU.
+void InitDevice(c10::Device device, bool tf32);
+
+// Waits until everything that this thread gave the device is done. Nothing on the CPU.
+void SynchronizeDevice(c10::Device device);
+
+// Two workers on one GPU work, but each gets about half of it, and NCCL refuses them. workers[i]: what rank i uses, as
+// "HOST DeviceIdentity"; "HOST cpu" may repeat. One sentence naming every GPU used twice and its ranks, "" when none
+// is.
+std::string SharedGpuWarning(const std::vector<std::string>& workers);
+
+}  // namespace hullft::worker

@@ -1,0 +1,64 @@
+#include "worker/finetune/device_head_loss.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "common/error.h"
+#include "worker/finetune/scoring.h"
+
+namespace hullft::worker {
+namespace {
+
+constexpr int64_t kRows = 1024;  // rows of a chunk: two arrays of 200 MB at V = 49152
+
+// log p(target) of every row, summed in double: a scalar on the device. log_probabilities [n, V], targets int64 [n].
+at::Tensor TargetSum(const at::Tensor& log_probabilities, const at::Tensor& targets) {
+  return log_probabilities.gather(1, targets.unsqueeze(1)).to(at::kDouble).sum();
+}
+
+}  // namespace
+
+double DeviceLogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets) {
+  const c10::NoGradGuard no_grad;
+  const auto n = static_cast<int64_t>(targets.size());
+  HULLFT_CHECK(n > 0 && hidden.dim() == 2 && hidden.size(0) == n);
+  const at::Tensor ids = IdTensor(targets, hidden.device());
+  std::vector<at::Tensor> sums;
+  for (int64_t begin = 0; begin < n; begin += kRows) {
+    const int64_t rows = std::min(kRows, n - begin);
+    const at::Tensor logits = at::mm(hidden.narrow(0, begin, rows), weight.t());
+    sums.push_back(TargetSum(at::log_softmax(logits, 1), ids.narrow(0, begin, rows)));
+  }
+  return at::stack(sums).sum().item<double>();
+}
+
+HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor& weight,
+                                     std::span<const int32_t> targets, const at::Tensor& weight_gradient) {
+  const c10::NoGradGuard no_grad;
+  const at::Tensor h = hidden.detach(), w = weight.detach();
+  const auto n = static_cast<int64_t>(targets.size());
+  HULLFT_CHECK(n > 0 && h.dim() == 2 && h.size(0) == n);
+  const at::Tensor ids = IdTensor(targets, h.device());
+  const at::Tensor columns = at::arange(w.size(0), ids.options());
+  HeadLoss::Result result{0, at::empty_like(h), weight_gradient};
+  std::vector<at::Tensor> sums;
+  for (int64_t begin = 0; begin < n; begin += kRows) {
+    const int64_t rows = std::min(kRows, n - begin);
+    const at::Tensor chunk = h.narrow(0, begin, rows), target = ids.narrow(0, begin, rows);
+    at::Tensor p = at::log_softmax(at::mm(chunk, w.t()), 1);
+    sums.push_back(TargetSum(p, target));
+    // (softmax - one-hot) / n. A comparison makes the one-hot: a scatter would need atomics.
+    p.exp_().sub_(columns.eq(target.unsqueeze(1)).to(at::kFloat)).div_(static_cast<double>(n));
+    at::Tensor hidden_gradient = result.hidden_gradient.narrow(0, begin, rows);
+    at::mm_out(hidden_gradient, p, w);
+    if (begin == 0) {
+      at::mm_out(result.weight_gradient, p.t(), chunk);
+    } else {
+      result.weight_gradient.addmm_(p.t(), chunk);
+    }
+  }
+  result.loss = -at::stack(sums).sum().item<double>() / static_cast<double>(n);
+  return result;
+}
+
+}  // namespace hullft::worker

@@ -1,0 +1,23 @@
+// HeadLoss on a GPU: the same chunks of rows and products, the rows' softmax by ATen's kernels.
+//
+// Log-softmax in float32, its sums in double on the device, one transfer to the host at the end. No atomics: the bits
+// repeat. Works on any device that ATen has (the tests run it on the CPU). Letters as in head_loss.h.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <span>
+
+#include "worker/finetune/head_loss.h"
+
+namespace hullft::worker {
+
+// Sum over the rows of log p(target). hidden [n, D] and weight [V, D] on one device; no gradient is recorded.
+double DeviceLogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets);
+
+// weight_gradient [V, D], on the device: where the result's is written.
+HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor& weight,
+                                     std::span<const int32_t> targets, const at::Tensor& weight_gradient);
+
+}  // namespace hullft::worker
