@@ -4,23 +4,20 @@ find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED)
 find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
 find_package(GTest REQUIRED)
-find_package(benchmark REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
-find_package(simdjson REQUIRED)
-find_package(ZLIB REQUIRED)
-pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
-
-# BLAS: libtorch_cpu exports sgemm_ and friends (MKL's); linked before OpenBLAS it serves Torch and FAISS alike, and
-# OpenBLAS only the LAPACK names that FAISS uses. That OpenBLAS is a dependency of torch::cpu keeps CMake to this order; the
-# other one costs a factor of four in everything (tests/coordinator/doctor_test watches it).
-find_library(HULLFT_OPENBLAS NAMES openblas PATH_SUFFIXES openblas-openmp REQUIRED)
-add_library(openblas::openblas SHARED IMPORTED GLOBAL)
-set_target_properties(openblas::openblas PROPERTIES IMPORTED_LOCATION ${HULLFT_OPENBLAS})
+if(HULLFT_WORKER_ONLY)
+  set(HULLFT_MPI OFF)
+else()
+  find_package(benchmark REQUIRED)
+  find_package(simdjson REQUIRED)
+  find_package(ZLIB REQUIRED)
+  pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+endif()
 
 # LibTorch: find_package(Torch) insists on CUDA even for its CPU half, so name the files. Never libtorch.so: it needs CUDA.
 function(hullft_wheel_lib target file)
@@ -33,15 +30,34 @@ endfunction()
 hullft_wheel_lib(torch::c10 torch/lib/libc10.so)
 hullft_wheel_lib(torch::cpu torch/lib/libtorch_cpu.so)
 target_compile_features(torch::cpu INTERFACE cxx_std_20)
-target_include_directories(torch::cpu SYSTEM INTERFACE
-  ${HULLFT_WHEELS}/torch/include ${HULLFT_WHEELS}/torch/include/torch/csrc/api/include)
-target_link_libraries(torch::cpu INTERFACE torch::c10 openblas::openblas)  # this order: see BLAS below
+set(torch_include ${HULLFT_WHEELS}/torch/include)
+if(EXISTS ${torch_include}/fmt)  # an installed PyTorch: its fmt headers would hide Debian's from spdlog
+  set(torch_include ${CMAKE_BINARY_DIR}/torch_include)
+  file(GLOB entries RELATIVE ${HULLFT_WHEELS}/torch/include ${HULLFT_WHEELS}/torch/include/*)
+  list(REMOVE_ITEM entries fmt)
+  file(MAKE_DIRECTORY ${torch_include})
+  foreach(entry ${entries})
+    file(CREATE_LINK ${HULLFT_WHEELS}/torch/include/${entry} ${torch_include}/${entry} SYMBOLIC)
+  endforeach()
+endif()
+target_include_directories(torch::cpu SYSTEM INTERFACE ${torch_include} ${torch_include}/torch/csrc/api/include)
+target_link_libraries(torch::cpu INTERFACE torch::c10)
 
 if(HULLFT_CUDA)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
   endif()
-  find_program(HULLFT_NVCC nvcc HINTS ${HULLFT_WHEELS}/nvidia/cu13/bin NO_DEFAULT_PATH)
+  # CUDA 13 lies in nvidia/cu13; the wheels of CUDA 12 have a folder for each library.
+  file(GLOB cudart RELATIVE ${HULLFT_WHEELS} ${HULLFT_WHEELS}/nvidia/cu13/lib/libcudart.so.*
+    ${HULLFT_WHEELS}/nvidia/cuda_runtime/lib/libcudart.so.*)
+  if(NOT cudart)
+    message(FATAL_ERROR "no nvidia/*/lib/libcudart.so in ${HULLFT_WHEELS}: run scripts/setup_cuda, or set HULLFT_WHEELS")
+  endif()
+  list(GET cudart 0 cudart)
+  cmake_path(GET cudart PARENT_PATH cuda_root)
+  cmake_path(GET cuda_root PARENT_PATH cuda_root)
+  # The wheels' compiler where there is one, else the system's: it must have the same major version.
+  find_program(HULLFT_NVCC nvcc HINTS ${HULLFT_WHEELS}/${cuda_root}/bin NO_DEFAULT_PATH)
   if(HULLFT_NVCC AND NOT CMAKE_CUDA_COMPILER)
     set(CMAKE_CUDA_COMPILER ${HULLFT_NVCC})
   endif()
@@ -51,8 +67,10 @@ if(HULLFT_CUDA)
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
     set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
   endif()
-  hullft_wheel_lib(cuda::cudart nvidia/cu13/lib/libcudart.so.13)
-  target_include_directories(cuda::cudart SYSTEM INTERFACE ${HULLFT_WHEELS}/nvidia/cu13/include)
+  hullft_wheel_lib(cuda::cudart ${cudart})
+  find_path(HULLFT_CUDA_INCLUDE cuda_runtime_api.h REQUIRED
+    HINTS ${HULLFT_WHEELS}/${cuda_root}/include ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
+  target_include_directories(cuda::cudart SYSTEM INTERFACE ${HULLFT_CUDA_INCLUDE})
   hullft_wheel_lib(torch::c10_cuda torch/lib/libc10_cuda.so)
   hullft_wheel_lib(torch::cuda torch/lib/libtorch_cuda.so)
   target_link_libraries(torch::cuda INTERFACE torch::c10_cuda torch::cpu cuda::cudart)
@@ -60,6 +78,18 @@ if(HULLFT_CUDA)
   hullft_wheel_lib(nccl::nccl nvidia/nccl/lib/libnccl.so.2)
   target_include_directories(nccl::nccl SYSTEM INTERFACE ${HULLFT_WHEELS}/nvidia/nccl/include)
 endif()
+
+if(HULLFT_WORKER_ONLY)
+  return()
+endif()
+
+# BLAS: libtorch_cpu exports sgemm_ and friends (MKL's); linked before OpenBLAS it serves Torch and FAISS alike, and
+# OpenBLAS only the LAPACK names that FAISS uses. That OpenBLAS is a dependency of torch::cpu keeps CMake to this order; the
+# other one costs a factor of four in everything (tests/coordinator/doctor_test watches it).
+find_library(HULLFT_OPENBLAS NAMES openblas PATH_SUFFIXES openblas-openmp REQUIRED)
+add_library(openblas::openblas SHARED IMPORTED GLOBAL)
+set_target_properties(openblas::openblas PROPERTIES IMPORTED_LOCATION ${HULLFT_OPENBLAS})
+target_link_libraries(torch::cpu INTERFACE openblas::openblas)
 
 # FAISS: the archive itself; its CMake package drags in reference BLAS by path.
 find_library(HULLFT_FAISS NAMES libfaiss.a REQUIRED)

@@ -21,7 +21,7 @@ function(hullft_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE
-    HULLFT_GOLDENS="${CMAKE_SOURCE_DIR}/tests/goldens" HULLFT_BINARY="$<TARGET_FILE_DIR:hullft>/hullft"
+    HULLFT_GOLDENS="${CMAKE_SOURCE_DIR}/tests/goldens" HULLFT_BINARY="${CMAKE_BINARY_DIR}/hullft"
     HULLFT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
@@ -46,6 +46,9 @@ endfunction()
 # hullft_bench(NAME SOURCES ... DEPS ...): a Google Benchmark program, built but run by hand.
 function(hullft_bench name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  if(NOT TARGET benchmark::benchmark_main)
+    return()
+  endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} benchmark::benchmark_main)
   target_compile_definitions(${name} PRIVATE HULLFT_GOLDENS="${CMAKE_SOURCE_DIR}/tests/goldens")
