@@ -2,22 +2,23 @@
 
 #include <sys/stat.h>
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "common/comm/in_process.h"
+#include "common/comm/wire.h"
 #include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
 #include "common/log.h"
-#include "common/npy.h"
 #include "common/parallel.h"
-#include "common/progress.h"
+#include "index/build_embed.h"
+#include "index/build_read.h"
+#include "index/build_team.h"
 #include "index/content_digest.h"
+#include "index/given_embeddings.h"
 #include "index/inputs.h"
 #include "index/manifest.h"
-#include "index/partition_writer.h"
-#include "index/staging.h"
 
 namespace hullft::index {
 namespace {
@@ -25,53 +26,50 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr int kMaxPartitions = 4096;
-constexpr double kUnitTolerance = 1e-3;  // of a given vector's norm, before a warning
 
 fs::path WithSuffix(fs::path path, const char* suffix) {
   return path += suffix;
 }
 
-// Given embeddings: checked once, read by row.
-struct GivenEmbeddings {
-  GivenEmbeddings(const std::string& path, int dim_wanted) : file(path) {
-    if (file.shape().size() != 2 || file.shape()[1] < 1) {
-      throw DataError("{}: embeddings must have the shape [records][width], it has {} dimensions", path,
-                      file.shape().size());
+// What every rank needs to know before the input is read; made by rank 0.
+struct Plan {
+  struct File {
+    std::string path, name;
+    bool is_text = false;
+    template <class A>
+    void Wire(A& a) {
+      a(path, name, is_text);
     }
-    if (dim_wanted != 0 && file.shape()[1] != dim_wanted) {
-      throw Error(
-          Code::kData,
-          fmt::format("{}: the embeddings are {} wide, the encoder's are {}", path, file.shape()[1], dim_wanted),
-          "give the encoder that made them, or none");
-    }
-    int64_t unusual = -1;
-    for (int64_t r = file.shape()[0] - 1; r >= 0; --r) {
-      double square = 0;
-      for (const float x : Row(r)) square += static_cast<double>(x) * x;
-      if (!std::isfinite(square)) bad = r;
-      if (std::abs(std::sqrt(square) - 1) > kUnitTolerance) unusual = r;
-    }
-    if (bad >= 0) {
-      throw Error(Code::kData, fmt::format("{}: row {} (from 0) holds NaN or infinity", path, bad),
-                  "make the embeddings again");
-    }
-    if (unusual >= 0)
-      spdlog::warn("{}: row {} does not have length 1: neighbours are ordered by inner product", path, unusual);
+  };
+  std::vector<File> inputs;
+  std::vector<InputBlock> blocks;
+  int32_t dim = 0;
+  std::string encoder_digest;
+  int64_t rows_wanted = -1;
+  std::string settings;  // the working folder's settings.json
+  std::string read;      // what an earlier run of this build has read; "": nothing
+  template <class A>
+  void Wire(A& a) {
+    a(inputs, blocks, dim, encoder_digest, rows_wanted, settings, read);
   }
-  std::span<const float> Row(int64_t r) const {
-    const auto d = static_cast<size_t>(file.shape()[1]);
-    return file.values().subspan(static_cast<size_t>(r) * d, d);
+};
+constexpr uint16_t kPlanType = 1, kModelsType = 2;
+
+// What must be the same on all ranks.
+struct RankModels {
+  std::vector<std::pair<std::string, std::string>> parts;  // name, value
+  template <class A>
+  void Wire(A& a) {
+    a(parts);
   }
-  NpyFile file;
-  int64_t bad = -1;
 };
 
 class Builder {
  public:
-  Builder(const BuildSettings& settings, EmbedFunction embed, const TokenizeFunction& tokenize)
-      : settings_(settings),
-        embed_(std::move(embed)),
-        tokenize_(tokenize),
+  Builder(BuildTeam& team, const BuildSettings& settings, const LoadFunction& load)
+      : team_(team),
+        settings_(settings),
+        load_(load),
         threads_(settings.threads > 0 ? settings.threads : UsableCores()),
         output_(fs::path(settings.output).lexically_normal()),
         building_(WithSuffix(output_, ".building")),
@@ -80,12 +78,12 @@ class Builder {
   CorpusInfo Run() {
     try {
       Prepare();
-      const json read = ReadStage();
-      std::vector<PartitionManifest> parts = PartitionStages(read);
-      return Finish(read, parts);
+      const ReadOutcome read = Read();
+      Embed(read);
+      return info_;
     } catch (const Error& error) {
-      if (error.code() == Code::kUsage) throw;
-      if (expensive_) {
+      if (!team_.leads() || !mine_ || error.code() == Code::kUsage) throw;
+      if (HoldsWork()) {
         throw Error(
             error.code(), error.message(),
             fmt::format("{}{}the finished part is kept in {}: the same command goes on there, --force starts over",
@@ -99,20 +97,101 @@ class Builder {
   }
 
  private:
-  // Opens given embeddings, lists the inputs, and makes or takes up the working folder.
+  // Rank 0 opens given embeddings, lists the inputs, and makes or takes up the working folder; the others follow.
   void Prepare() {
+    const std::string text = team_.Step(
+        [&] {
+          if (team_.leads()) Lock();
+          functions_ = load_();
+          HULLFT_CHECK(functions_.embed.embed || !settings_.embeddings.empty());
+          return comm::wire::Encode(kModelsType, Models());
+        },
+        [&](const BuildTeam::Reports& reports) {
+          CompareModels(reports);
+          return comm::wire::Encode(kPlanType, MakePlan());
+        });
+    plan_ = comm::wire::Decode<Plan>(kPlanType, text, {0, team_.world().hosts()[0]});
+    functions_.embed.dim = plan_.dim;
+    functions_.embed.digest = plan_.encoder_digest;
+    inputs_.clear();
+    for (const Plan::File& f : plan_.inputs)
+      inputs_.push_back({f.path, static_cast<int64_t>(inputs_.size()), f.is_text, f.name});
+  }
+
+  // Refuses an output that exists, and keeps a second build away.
+  void Lock() {
+    const bool finished = fs::exists(output_ / "corpus.json");
+    if (fs::exists(output_) && !(finished && settings_.force)) {
+      throw Error(
+          Code::kUsage,
+          fmt::format("{} {}", output_.string(), finished ? "holds a finished corpus" : "exists and is not a corpus"),
+          finished ? "choose another --output, or --force to build it anew" : "choose another --output, or remove it");
+    }
+    if (output_.has_parent_path()) MakeFolders(output_.parent_path());
+    lock_.emplace(WithSuffix(output_, ".lock"));
+  }
+
+  RankModels Models() const {
+    return {
+        {{"version", HULLFT_VERSION},
+         {"encoder", functions_.embed.digest},
+         {"width", std::to_string(functions_.embed.dim)},
+         {"tokenizer", functions_.tokenize.digest},
+         {"settings", fmt::format("{} {} {} {} {} {}", settings_.output, settings_.partitions, settings_.chunk_bytes,
+                                  settings_.max_line_bytes, settings_.batch, settings_.embeddings)}}};
+  }
+
+  void CompareModels(const BuildTeam::Reports& reports) const {
+    const RankModels own = Models();
+    for (size_t r = 1; r < reports.size(); ++r) {
+      const std::string host = team_.world().hosts()[r];
+      const auto models = comm::wire::Decode<RankModels>(kModelsType, reports[r], {static_cast<int>(r), host});
+      HULLFT_CHECK(models.parts.size() == own.parts.size());
+      for (size_t i = 0; i < own.parts.size(); ++i) {
+        if (models.parts[i] == own.parts[i]) continue;
+        throw Error(Code::kUsage,
+                    fmt::format("rank {} on {} has another {} ({}) than rank 0 on {} ({})", r, host, own.parts[i].first,
+                                models.parts[i].second, team_.world().hosts()[0], own.parts[i].second),
+                    "start the same hullft with the same options, models and files on every host");
+      }
+    }
+  }
+
+  Plan MakePlan() {
+    Plan plan;
+    EmbedFunction& embed = functions_.embed;
     if (!settings_.embeddings.empty()) {
-      given_.emplace(settings_.embeddings, embed_.dim);
-      embed_.dim = static_cast<int>(given_->file.shape()[1]);
-      if (embed_.digest.empty()) embed_.digest = HashFileHex(settings_.embeddings);
+      const GivenEmbeddings given(settings_.embeddings, embed.dim);
+      given.Check();
+      embed.dim = given.dim();
+      if (embed.digest.empty()) embed.digest = HashFileHex(settings_.embeddings);
+      plan.rows_wanted = given.rows();
     }
     inputs_ = ListInputs(settings_.inputs);
+    TakeFolder();
+    if (team_.size() > settings_.partitions) {
+      spdlog::warn("{} ranks build {} partition{}: {} of them own none and help {} only", team_.size(),
+                   settings_.partitions, settings_.partitions == 1 ? "" : "s", team_.size() - settings_.partitions,
+                   settings_.embeddings.empty() ? "reading and embedding" : "reading");
+    }
+    for (const InputFile& input : inputs_) plan.inputs.push_back({input.path.string(), input.name, input.is_text});
+    plan.blocks = CutIntoBlocks(inputs_, settings_.block_bytes);
+    plan.dim = embed.dim;
+    plan.encoder_digest = embed.digest;
+    plan.settings = ReadFile(building_ / "settings.json");
+    if (fs::exists(staging_ / "read.json")) plan.read = ReadFile(staging_ / "read.json");
+    return plan;
+  }
+
+  // Makes or takes up the working folder.
+  void TakeFolder() {
     const json wanted = Identity();
     const fs::path file = building_ / "settings.json";
     if (settings_.force) fs::remove_all(building_);
     if (!fs::exists(file)) {
       fs::remove_all(building_);
       MakeFolders(staging_);
+      mine_ = true;
       WriteFileAtomic(file, wanted.dump(1) + "\n");
       return;
     }
@@ -128,6 +207,7 @@ class Builder {
           fmt::format("{} holds an unfinished build with other settings ({} changed)", building_.string(), differences),
           "give the same settings to go on, or --force to start over");
     }
+    mine_ = true;
     spdlog::info("going on with the unfinished build in {}", building_.string());
   }
 
@@ -145,117 +225,70 @@ class Builder {
             {"chunk_bytes", settings_.chunk_bytes},
             {"max_line_bytes", settings_.max_line_bytes},
             {"embeddings", settings_.embeddings.empty() ? "" : HashFileHex(settings_.embeddings)},
-            {"encoder_digest", embed_.digest},
-            {"dim", embed_.dim},
-            {"tokenizer_digest", tokenize_.digest}};
+            {"encoder_digest", functions_.embed.digest},
+            {"dim", functions_.embed.dim},
+            {"tokenizer_digest", functions_.tokenize.digest}};
   }
 
-  // Deals all records to the partitions' staged files. Cheap beside embedding: an interrupted one starts over.
-  json ReadStage() {
-    const fs::path done = staging_ / "read.json";
-    if (fs::exists(done)) return json::parse(ReadFile(done));
-    const fs::path list =
-        settings_.rejects.empty() ? WithSuffix(output_, ".rejects.jsonl") : fs::path(settings_.rejects);
-    Rejects rejects(list, settings_.max_rejects);
-    StageWriter writer(staging_, settings_.partitions);
-    Progress progress("reading", "records", 0, 0, !settings_.quiet);
-    int64_t records = 0;
-    for (const InputFile& input : inputs_) {
-      ReadInput(input, {settings_.max_line_bytes, settings_.chunk_bytes}, &rejects, [&](const InputRecord& record) {
-        writer.Add({record.id, records++, record.text, record.meta});
-        progress.Add();
-        if (records % 1024 == 0) CheckStop();
-      });
-    }
-    if (records == 0) throw Error(Code::kData, "the input holds no records", "check --input");
-    if (given_ && given_->file.shape()[0] != records) {
-      throw Error(Code::kData,
-                  fmt::format("{} holds {} rows, the input {} good records", settings_.embeddings,
-                              given_->file.shape()[0], records),
-                  "row i must be the embedding of good record i, over all --input in order");
-    }
-    writer.Finish();
-    if (rejects.count() > 0) spdlog::warn("{} bad records were left out: see {}", rejects.count(), list.string());
-    const json result = {{"records", records}, {"rejects", rejects.count()}};
-    WriteFileAtomic(done, result.dump());
-    return result;
+  // Cheap beside embedding: an interrupted one starts over.
+  ReadOutcome Read() {
+    if (!plan_.read.empty()) return OutcomeFromText(plan_.read);
+    ReadPlan plan;
+    plan.inputs = inputs_;
+    plan.blocks = plan_.blocks;
+    plan.staging = staging_;
+    plan.rejects = settings_.rejects.empty() ? WithSuffix(output_, ".rejects.jsonl") : fs::path(settings_.rejects);
+    plan.rows_wanted = plan_.rows_wanted;
+    return ReadInputs(team_, settings_, plan, [&] { CheckFolder(); });
   }
 
-  std::vector<PartitionManifest> PartitionStages(const json& read) {
-    const int64_t records = read.at("records");
-    Progress progress("tokenizing and embedding", "sequences", records, 0, !settings_.quiet);
-    std::vector<PartitionManifest> parts;
-    for (int p = 0; p < settings_.partitions; ++p) {
-      const fs::path folder = PartitionFolder(building_, p);
-      if (fs::exists(folder / "manifest.json")) {
-        parts.push_back(ReadPartitionManifest(folder));
-        expensive_ = true;
-        progress.Add(parts.back().info.sequences + parts.back().duplicates);
-        continue;
-      }
-      const StagedPartition staged(staging_, p);
-      progress.Add(staged.duplicates());
-      EmbeddingLog log(staging_ / fmt::format("part-{:05}.embedded", p), embed_.dim);
-      Embed(staged, &log, &progress);
-      PartitionManifest manifest;
-      manifest.info.number = p;
-      manifest.partitions = settings_.partitions;
-      manifest.dim = embed_.dim;
-      manifest.encoder_digest = embed_.digest;
-      manifest.tokenizer_digest = tokenize_.digest;
-      parts.push_back(WritePartition(folder, staged, log, std::move(manifest)));
-    }
-    return parts;
+  // Every rank must see rank 0's working folder.
+  void CheckFolder() const {
+    const fs::path file = building_ / "settings.json";
+    if (fs::exists(file) && ReadFile(file) == plan_.settings) return;
+    throw Error(Code::kIo, building_.string() + " is not the folder that rank 0 has made under that name",
+                "--output must be on a file system that all hosts share");
   }
 
-  // Fills the log from where it ends.
-  void Embed(const StagedPartition& staged, EmbeddingLog* log, Progress* progress) {
-    progress->Add(log->rows());
-    expensive_ = expensive_ || (log->rows() > 0 && !given_);
-    const auto d = static_cast<size_t>(embed_.dim);
-    while (log->rows() < staged.size()) {
-      CheckStop();
-      const int64_t first = log->rows();
-      const auto n = static_cast<size_t>(std::min<int64_t>(settings_.batch, staged.size() - first));
-      std::vector<std::string_view> texts(n);
-      std::vector<std::vector<int32_t>> tokens(n);
-      std::vector<float> vectors(n * d);
-      ParallelFor(static_cast<int64_t>(n), threads_, [&](int64_t i) {
-        const StagedSequence s = staged[first + i];
-        texts[static_cast<size_t>(i)] = s.text;
-        tokens[static_cast<size_t>(i)] = tokenize_.tokenize(s.text);
-        if (given_) std::ranges::copy(given_->Row(s.row), vectors.begin() + i * embed_.dim);
-      });
-      if (!given_) embed_.embed(texts, vectors);
-      log->Append(tokens, vectors);
-      expensive_ = expensive_ || !given_;
-      progress->Add(static_cast<int64_t>(n));
-    }
+  void Embed(const ReadOutcome& read) {
+    team_.StartProgress("tokenizing and embedding", "sequences", read.records);
+    EmbedPlan plan{settings_, functions_.embed, functions_.tokenize, nullptr, threads_, building_, read.bases};
+    std::optional<GivenEmbeddings> given;
+    EmbedPartitions(
+        team_, plan,
+        [&] {
+          CheckFolder();
+          if (!settings_.embeddings.empty()) plan.given = &given.emplace(settings_.embeddings, functions_.embed.dim);
+        },
+        [&](const std::vector<FinishedPartition>& parts) { Finish(read, parts); });
+    team_.EndProgress();
   }
 
-  CorpusInfo Finish(const json& read, const std::vector<PartitionManifest>& parts) {
+  // On rank 0.
+  void Finish(const ReadOutcome& read, const std::vector<FinishedPartition>& parts) {
     CorpusManifest manifest;
     CorpusInfo& info = manifest.info;
-    info = {output_, settings_.partitions, embed_.dim, 0, 0, 0, embed_.digest, tokenize_.digest, "", {}};
+    info = {output_, settings_.partitions,    functions_.embed.dim,       0,  0,
+            0,       functions_.embed.digest, functions_.tokenize.digest, "", {}};
     ContentDigest content;
-    for (const PartitionManifest& part : parts) {
-      info.sequences += part.info.sequences;
-      info.text_bytes += part.info.text_bytes;
-      info.tokens += part.info.tokens;
+    for (const FinishedPartition& part : parts) {
+      info.sequences += part.sequences;
+      info.text_bytes += part.text_bytes;
+      info.tokens += part.tokens;
       manifest.duplicates += part.duplicates;
-      content.Add(ContentDigest::FromHex(part.info.digest));
-      info.parts.push_back(part.info);
-      const fs::path file = PartitionFolder(building_, part.info.number) / "manifest.json";
-      manifest.files.push_back({file.lexically_relative(building_).generic_string(),
-                                static_cast<int64_t>(fs::file_size(file)), HashFileHex(file)});
+      content.Add(ContentDigest::FromHex(part.digest));
+      info.parts.push_back({part.number, part.sequences, part.text_bytes, part.tokens, part.disk_bytes, part.digest});
+      const fs::path file = PartitionFolder(building_, part.number) / "manifest.json";
+      manifest.files.push_back(
+          {file.lexically_relative(building_).generic_string(), part.manifest_bytes, part.manifest_hash});
     }
     info.digest = CorpusDigest(content, info);
-    manifest.records = read.at("records");
-    manifest.rejects = read.at("rejects");
+    manifest.records = read.records;
+    manifest.rejects = read.rejects;
     manifest.settings = {{"inputs", settings_.inputs},
                          {"chunk_bytes", settings_.chunk_bytes},
                          {"max_line_bytes", settings_.max_line_bytes},
-                         {"embeddings_given", given_.has_value()}};
+                         {"embeddings_given", !settings_.embeddings.empty()}};
     fs::remove_all(staging_);
     fs::remove(building_ / "settings.json");
     WriteManifest(building_, manifest);
@@ -266,21 +299,42 @@ class Builder {
       throw Error(Code::kIo,
                   fmt::format("cannot rename {} to {}: {}", building_.string(), output_.string(), error.message()));
     FsyncFolder(output_.has_parent_path() ? output_.parent_path() : ".");
-    return info;
+    info_ = info;
   }
 
-  void CheckStop() const {
-    if (settings_.stop && settings_.stop()) throw Error(Code::kInterrupted, "stopped before the corpus was finished");
+  // True when finished embeddings would be lost with the working folder.
+  bool HoldsWork() const {
+    std::error_code ignored;
+    for (int p = 0; p < settings_.partitions; ++p) {
+      if (fs::exists(PartitionFolder(building_, p) / "manifest.json", ignored)) return true;
+      const fs::path log = LogFile(building_, p);
+      if (settings_.embeddings.empty() && fs::exists(log, ignored) && fs::file_size(log, ignored) > 0) return true;
+    }
+    return false;
   }
 
+  // Held while the object lives; the file goes with it.
+  struct LockFile {
+    explicit LockFile(fs::path p) : path(std::move(p)), held(path) {}
+    ~LockFile() {
+      std::error_code ignored;
+      fs::remove(path, ignored);
+    }
+    fs::path path;
+    FileLock held;
+  };
+
+  BuildTeam& team_;
   const BuildSettings& settings_;
-  EmbedFunction embed_;
-  const TokenizeFunction& tokenize_;
+  const LoadFunction& load_;
   const int threads_;
   const fs::path output_, building_, staging_;
-  std::optional<GivenEmbeddings> given_;
+  std::optional<LockFile> lock_;  // on rank 0
+  BuildFunctions functions_;
   std::vector<InputFile> inputs_;
-  bool expensive_ = false;  // finished embeddings would be lost with the working folder
+  Plan plan_;
+  bool mine_ = false;  // the working folder is this build's
+  CorpusInfo info_;
 };
 
 }  // namespace
@@ -298,35 +352,20 @@ void BuildSettings::Validate() const {
   fault(max_line_bytes < 2 || max_line_bytes > 1 << 30,
         fmt::format("--max-line-bytes {} is outside 2 to 2^30", max_line_bytes));
   fault(max_rejects < 0, fmt::format("--max-rejects {} is below 0", max_rejects));
+  fault(block_bytes < 1, fmt::format("block_bytes {} is below 1", block_bytes));
   fault(batch < 1, fmt::format("--batch {} is below 1", batch));
   if (!faults.empty()) throw Error(Code::kUsage, faults, "hullft index build --help describes the settings");
 }
 
-CorpusInfo BuildCorpus(const BuildSettings& settings, EmbedFunction embed, const TokenizeFunction& tokenize) try {
+CorpusInfo BuildCorpus(comm::Communicator& world, const BuildSettings& settings, const LoadFunction& load) {
   settings.Validate();
-  HULLFT_CHECK(embed.embed || !settings.embeddings.empty());
-  const fs::path output = fs::path(settings.output).lexically_normal();
-  const bool finished = fs::exists(output / "corpus.json");
-  if (fs::exists(output) && !(finished && settings.force)) {
-    throw Error(
-        Code::kUsage,
-        fmt::format("{} {}", output.string(), finished ? "holds a finished corpus" : "exists and is not a corpus"),
-        finished ? "choose another --output, or --force to build it anew" : "choose another --output, or remove it");
-  }
-  if (output.has_parent_path()) MakeFolders(output.parent_path());
-  const fs::path lock_file = WithSuffix(output, ".lock");
-  struct Lock {
-    explicit Lock(fs::path p) : path(std::move(p)), held(path) {}
-    ~Lock() {
-      std::error_code ignored;
-      fs::remove(path, ignored);
-    }
-    fs::path path;
-    FileLock held;
-  } const lock(lock_file);
-  return Builder(settings, std::move(embed), tokenize).Run();
-} catch (const fs::filesystem_error& error) {
-  throw Error(Code::kIo, error.what());
+  BuildTeam team(world, settings.stop, settings.quiet);
+  return Builder(team, settings, load).Run();
+}
+
+CorpusInfo BuildCorpus(const BuildSettings& settings, EmbedFunction embed, const TokenizeFunction& tokenize) {
+  comm::InProcessWorld world(1);
+  return BuildCorpus(world.rank(0), settings, [&] { return BuildFunctions{std::move(embed), tokenize}; });
 }
 
 }  // namespace hullft::index

@@ -2,6 +2,9 @@
 // other ranks than the one before: read -> deal to partitions by content hash -> (per partition) drop duplicates ->
 // tokenize and embed -> store, index, manifest -> corpus manifest.
 //
+// Runs on one rank or on many, with the same corpus: every rank reads blocks of the input, owns the partitions with
+// number mod ranks = rank, and embeds what it owns, then what others have left. Needs a folder that all ranks share.
+//
 // Works in OUTPUT.building and renames it to OUTPUT as the last step. Killed at any moment, the same call goes on where
 // it stopped, losing at most one batch of embeddings; the result is the same.
 #pragma once
@@ -13,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/comm/communicator.h"
 #include "index/corpus.h"
 
 namespace hullft::index {
@@ -41,7 +45,8 @@ struct BuildSettings {
   int64_t max_rejects = 0;            // more bad records than this end the build
   std::string rejects;                // where bad records are listed; "": OUTPUT.rejects.jsonl
   int batch = 128;                    // sequences embedded between two points of no loss
-  int threads = 0;                    // for tokenizing; 0: hullft::UsableCores()
+  int64_t block_bytes = 64 << 20;     // of a plain JSONL file: what a rank reads at a time
+  int threads = 0;                    // for tokenizing, of this rank; 0: hullft::UsableCores()
   bool force = false;                 // start over, and replace a finished corpus
   bool quiet = false;                 // no progress
   std::function<bool()> stop;         // asked between batches: true ends the build in order (kInterrupted)
@@ -50,9 +55,21 @@ struct BuildSettings {
   void Validate() const;
 };
 
+struct BuildFunctions {
+  EmbedFunction embed;
+  TokenizeFunction tokenize;
+};
+// Called once, on every rank: what it throws on one rank ends the build on all.
+using LoadFunction = std::function<BuildFunctions()>;
+
 // embed.embed may be empty when settings.embeddings is given; embed.digest and embed.dim then say whose vectors they
 // are when they are not empty (else the digest is the file's hash). Throws kData for bad input (leaving nothing behind
 // but the list of rejects), kUsage when OUTPUT exists or an unfinished build there has other settings.
+// Collective over world, which it has to itself; settings are the same on all ranks but for threads and stop. What
+// fails on one rank is thrown on all, after at most one batch. The info is rank 0's; elsewhere it is empty.
+CorpusInfo BuildCorpus(comm::Communicator& world, const BuildSettings& settings, const LoadFunction& load);
+
+// On one rank.
 CorpusInfo BuildCorpus(const BuildSettings& settings, EmbedFunction embed, const TokenizeFunction& tokenize);
 
 }  // namespace hullft::index

@@ -18,13 +18,19 @@ namespace {
 
 class PlainSource : public ByteSource {
  public:
-  explicit PlainSource(const std::string& path) : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  explicit PlainSource(const std::string& path, int64_t offset = 0)
+      : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     if (fd_ < 0) throw IoError("open", path);
     struct stat info {};
     const bool known = ::fstat(fd_, &info) == 0;
     if (known && S_ISDIR(info.st_mode)) {
       ::close(fd_);
       throw DataError("{} is a folder, a file was expected", path);
+    }
+    if (offset > 0 && ::lseek(fd_, offset, SEEK_SET) < 0) {
+      const Error error = IoError("seek in", path);
+      ::close(fd_);
+      throw error;
     }
   }
   ~PlainSource() override { ::close(fd_); }
@@ -106,9 +112,10 @@ class ZstdSource : public ByteSource {
   bool frame_done_ = true, flushing_ = false;
 };
 
-}  // namespace
+enum class Compression { kNone, kGzip, kZstd };
 
-std::unique_ptr<ByteSource> ByteSource::Open(const std::filesystem::path& path) {
+// By the file's first bytes; the name must fit them.
+Compression CompressionOf(const std::filesystem::path& path) {
   const std::string name = path.string();
   char magic[4] = {};
   const size_t n = PlainSource(name).Read(magic);
@@ -122,9 +129,25 @@ std::unique_ptr<ByteSource> ByteSource::Open(const std::filesystem::path& path) 
                   "get the file again, or rename it");
     }
   }
-  if (gzip) return std::make_unique<GzipSource>(name);
-  if (zstd) return std::make_unique<ZstdSource>(name);
-  return std::make_unique<PlainSource>(name);
+  return gzip ? Compression::kGzip : zstd ? Compression::kZstd : Compression::kNone;
+}
+
+}  // namespace
+
+std::unique_ptr<ByteSource> ByteSource::Open(const std::filesystem::path& path) {
+  const Compression compression = CompressionOf(path);
+  if (compression == Compression::kGzip) return std::make_unique<GzipSource>(path.string());
+  if (compression == Compression::kZstd) return std::make_unique<ZstdSource>(path.string());
+  return std::make_unique<PlainSource>(path.string());
+}
+
+std::unique_ptr<ByteSource> ByteSource::OpenAt(const std::filesystem::path& path, int64_t offset) {
+  if (!IsPlain(path)) throw DataError("{} is compressed: it can be read from its beginning only", path.string());
+  return std::make_unique<PlainSource>(path.string(), offset);
+}
+
+bool ByteSource::IsPlain(const std::filesystem::path& path) {
+  return CompressionOf(path) == Compression::kNone;
 }
 
 }  // namespace hullft::index

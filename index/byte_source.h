@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -14,6 +15,10 @@ class ByteSource {
  public:
   // Throws kIo when path cannot be opened, kData for a folder or a compression that its name does not match.
   static std::unique_ptr<ByteSource> Open(const std::filesystem::path& path);
+  // The bytes of a plain file from `offset` on. Throws as Open, and kData for a compressed file.
+  static std::unique_ptr<ByteSource> OpenAt(const std::filesystem::path& path, int64_t offset);
+  // True for a file that is not compressed. Throws as Open.
+  static bool IsPlain(const std::filesystem::path& path);
   virtual ~ByteSource() = default;
   // Fills the front of out with the next bytes and returns how many: 0 only at the end. Throws kData for compressed
   // data that is damaged or cut off, kIo when reading fails.

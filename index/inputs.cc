@@ -12,12 +12,6 @@ namespace hullft::index {
 namespace {
 namespace fs = std::filesystem;
 
-constexpr int kRecordBits = 40;
-
-SequenceId MakeId(int64_t file, int64_t record) {
-  return {static_cast<uint64_t>(file) << kRecordBits | static_cast<uint64_t>(record)};
-}
-
 bool LooksLikeJsonl(const fs::path& path) {
   const fs::path stem = path.extension() == ".gz" || path.extension() == ".zst" ? path.stem() : path.filename();
   return stem.extension() == ".jsonl";
@@ -46,22 +40,24 @@ bool IsSpace(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
 }
 
-void ReadTextFile(const InputFile& file, const InputOptions& options, Rejects* rejects,
-                  const std::function<void(const InputRecord&)>& take) {
+InputCounts ReadTextFile(const InputFile& file, const InputOptions& options, Rejects* rejects,
+                         const std::function<void(const InputRecord&)>& take) {
   const MappedFile map(file.path);
   const std::string_view all(reinterpret_cast<const char*>(map.bytes().data()), map.bytes().size());
   const std::string meta =
       nlohmann::json{{"file", file.name}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  int64_t number = 0;
+  InputCounts counts;
   CutIntoChunks(all, options.chunk_bytes, [&](std::string_view chunk, int64_t line) {
     if (IsSpace(chunk)) return;
-    const SequenceId id = MakeId(file.number, number++);
+    const SequenceId id = MakeId(file.number, counts.records++);
     if (!simdjson::validate_utf8(chunk.data(), chunk.size())) {
       rejects->Add(file.path.string(), line, "starts a piece of text that is not valid UTF-8");
       return;
     }
+    ++counts.good;
     take({id, chunk, meta});
   });
+  return counts;
 }
 
 }  // namespace
@@ -83,15 +79,18 @@ std::vector<InputFile> ListInputs(const std::vector<std::string>& inputs) {
   return files;
 }
 
-void ReadInput(const InputFile& file, const InputOptions& options, Rejects* rejects,
-               const std::function<void(const InputRecord&)>& take) {
-  if (file.is_text) {
-    ReadTextFile(file, options, rejects, take);
-    return;
-  }
-  JsonlReader reader(file.path, rejects, {.max_line_bytes = options.max_line_bytes});
+InputCounts ReadInput(const InputFile& file, const InputOptions& options, Rejects* rejects,
+                      const std::function<void(const InputRecord&)>& take) {
+  if (file.is_text) return ReadTextFile(file, options, rejects, take);
+  JsonlReader reader(file.path, rejects,
+                     {.max_line_bytes = options.max_line_bytes, .begin = options.begin, .end = options.end});
   Record record;
-  while (reader.Next(&record)) take({MakeId(file.number, record.number), record.text, record.meta});
+  int64_t good = 0;
+  while (reader.Next(&record)) {
+    ++good;
+    take({MakeId(file.number, record.number), record.text, record.meta});
+  }
+  return {reader.records(), good, reader.lines()};
 }
 
 void CutIntoChunks(std::string_view text, int64_t max_bytes,

@@ -17,6 +17,13 @@
 
 namespace hullft::index {
 
+inline constexpr int kRecordBits = 40;
+inline constexpr int64_t kMaxRecords = int64_t{1} << kRecordBits;  // of one file
+
+inline SequenceId MakeId(int64_t file, int64_t record) {
+  return {static_cast<uint64_t>(file) << kRecordBits | static_cast<uint64_t>(record)};
+}
+
 struct InputFile {
   std::filesystem::path path;
   int64_t number = 0;    // place in the list: the upper 24 bits of a SequenceId
@@ -29,7 +36,8 @@ std::vector<InputFile> ListInputs(const std::vector<std::string>& inputs);
 
 struct InputOptions {
   int64_t max_line_bytes = 16 << 20;
-  int64_t chunk_bytes = 4096;  // of a text file: the most a chunk may hold; a longer line is cut between characters
+  int64_t begin = 0, end = -1;  // part of a plain JSONL file, as JsonlOptions; records are numbered from its first
+  int64_t chunk_bytes = 4096;   // of a text file: the most a chunk may hold; a longer line is cut between characters
 };
 
 struct InputRecord {
@@ -37,10 +45,15 @@ struct InputRecord {
   std::string_view text, meta;
 };
 
-// Calls take for every good record of the file, in order; the views are valid during the call. Bad ones go to rejects
-// (for a text file: a chunk that is not UTF-8, by its first line).
-void ReadInput(const InputFile& file, const InputOptions& options, Rejects* rejects,
-               const std::function<void(const InputRecord&)>& take);
+struct InputCounts {
+  int64_t records = 0, good = 0;  // all, and those that were taken
+  int64_t lines = 0;              // of JSONL
+};
+
+// Calls take for every good record of the file (or its part), in order; the views are valid during the call. Bad ones
+// go to rejects (for a text file: a chunk that is not UTF-8, by its first line).
+InputCounts ReadInput(const InputFile& file, const InputOptions& options, Rejects* rejects,
+                      const std::function<void(const InputRecord&)>& take);
 
 // Cuts text into chunks of at most max_bytes at line ends, calling take(chunk, first line number). Lines longer than
 // max_bytes are cut between characters.

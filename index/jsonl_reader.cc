@@ -17,12 +17,25 @@ namespace {
 // Cuts a stream into lines, holding no more than the limit of one in memory.
 class LineReader {
  public:
-  LineReader(const std::filesystem::path& path, int64_t max_bytes)
-      : source_(ByteSource::Open(path)), max_bytes_(static_cast<size_t>(max_bytes)), buffer_(1 << 18) {}
+  LineReader(const std::filesystem::path& path, const JsonlOptions& options)
+      : max_bytes_(static_cast<size_t>(options.max_line_bytes)), last_(options.end), buffer_(1 << 18) {
+    if (options.begin == 0) {
+      source_ = ByteSource::Open(path);
+      return;
+    }
+    position_ = options.begin - 1;  // a line starts at `begin` only if the byte before ends one
+    source_ = ByteSource::OpenAt(path, position_);
+    std::string skipped;
+    int64_t bytes = 0;
+    ReadLine(&skipped, &bytes);
+  }
 
   // The next line into *line, without its end, and its whole length into *bytes (more than line holds when it is above
-  // the limit). False at the end of the file.
-  bool Next(std::string* line, int64_t* bytes) {
+  // the limit). False at the end of the file or of the part.
+  bool Next(std::string* line, int64_t* bytes) { return (last_ < 0 || position_ < last_) && ReadLine(line, bytes); }
+
+ private:
+  bool ReadLine(std::string* line, int64_t* bytes) {
     line->clear();
     *bytes = 0;
     bool any = false;
@@ -38,14 +51,17 @@ class LineReader {
       const size_t n = newline != nullptr ? static_cast<size_t>(newline - start) : end_ - begin_;
       *bytes += static_cast<int64_t>(n);
       if (line->size() <= max_bytes_) line->append(start, std::min(n, max_bytes_ + 1 - line->size()));
-      begin_ += n + (newline != nullptr ? 1 : 0);
+      const size_t taken = n + (newline != nullptr ? 1 : 0);
+      begin_ += taken;
+      position_ += static_cast<int64_t>(taken);
       if (newline != nullptr) return true;
     }
   }
 
- private:
   std::unique_ptr<ByteSource> source_;
   const size_t max_bytes_;
+  const int64_t last_;    // no line starts there or after; -1: no such limit
+  int64_t position_ = 0;  // in the file, of the next line
   std::vector<char> buffer_;
   size_t begin_ = 0, end_ = 0;
 };
@@ -87,7 +103,7 @@ void Rejects::Add(std::string_view path, int64_t line, std::string_view reason) 
 
 struct JsonlReader::Impl {
   Impl(const std::filesystem::path& p, Rejects* r, JsonlOptions o)
-      : path(p.string()), rejects(r), options(o), lines(p, o.max_line_bytes) {}
+      : path(p.string()), rejects(r), options(o), lines(p, o) {}
 
   // What is wrong with the line in `line`, or nothing: then record is filled.
   std::optional<std::string> Parse(Record* record) {
@@ -132,13 +148,19 @@ struct JsonlReader::Impl {
 JsonlReader::JsonlReader(const std::filesystem::path& path, Rejects* rejects, JsonlOptions options)
     : impl_(std::make_unique<Impl>(path, rejects, options)) {}
 JsonlReader::~JsonlReader() = default;
+int64_t JsonlReader::lines() const {
+  return impl_->line_number;
+}
+int64_t JsonlReader::records() const {
+  return impl_->record_number;
+}
 
 bool JsonlReader::Next(Record* record) {
   Impl& r = *impl_;
   int64_t bytes = 0;
   while (r.lines.Next(&r.line, &bytes)) {
     ++r.line_number;
-    if (r.line_number == 1 && r.line.starts_with("\xef\xbb\xbf")) r.line.erase(0, 3);
+    if (r.line_number == 1 && r.options.begin == 0 && r.line.starts_with("\xef\xbb\xbf")) r.line.erase(0, 3);
     if (IsBlank(r.line) && bytes <= r.options.max_line_bytes) continue;
     *record = Record();
     record->number = r.record_number++;

@@ -25,6 +25,9 @@ struct Record {
 struct JsonlOptions {
   int64_t max_line_bytes = 16 << 20;  // longer lines are bad records; they are skipped without being held in memory
   bool need_text = true;              // false: a record without "text" is fine
+  // The part of a plain file to read: the lines that start in [begin, end), numbered from the first of them. end -1:
+  // to the end of the file. Parts that meet give every line once.
+  int64_t begin = 0, end = -1;
 };
 
 // Counts bad records, writes each as {"file", "line", "reason"} to a JSONL file, and throws kData, naming file:line,
@@ -33,7 +36,8 @@ class Rejects {
  public:
   // file: where to write; empty: nowhere. An older file of that name is replaced.
   Rejects(std::filesystem::path file, int64_t max_rejects);
-  void Add(std::string_view path, int64_t line, std::string_view reason);
+  virtual ~Rejects() = default;
+  virtual void Add(std::string_view path, int64_t line, std::string_view reason);
   int64_t count() const { return count_; }
   const std::filesystem::path& file() const { return file_; }
 
@@ -50,6 +54,9 @@ class JsonlReader {
   ~JsonlReader();
   // The next good record: false at the end. Its views are valid until the next call.
   bool Next(Record* record);
+  // What has been read so far, bad records and (lines) blank lines too.
+  int64_t lines() const;
+  int64_t records() const;
 
  private:
   struct Impl;

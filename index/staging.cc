@@ -21,6 +21,21 @@ struct Header {  // before each sequence's text and metadata
 
 constexpr size_t kBufferBytes = 256 << 10;
 
+// The sequence at offset, as it was staged.
+StagedSequence Parse(std::string_view bytes, uint64_t offset) {
+  Header header{};
+  HULLFT_CHECK(offset + sizeof header <= bytes.size(), "a staged file is cut off: start over with --force");
+  std::memcpy(&header, bytes.data() + offset, sizeof header);
+  const char* text = bytes.data() + offset + sizeof header;
+  HULLFT_CHECK(offset + sizeof header + header.text_bytes + header.metadata_bytes <= bytes.size(),
+               "a staged file is cut off: start over with --force");
+  return {{header.id}, header.row, {text, header.text_bytes}, {text + header.text_bytes, header.metadata_bytes}};
+}
+
+uint64_t StagedBytes(const StagedSequence& s) {
+  return sizeof(Header) + s.text.size() + s.metadata.size();
+}
+
 }  // namespace
 
 int PartitionOf(std::string_view text, int partitions) {
@@ -31,22 +46,35 @@ fs::path StagedFile(const fs::path& folder, int partition) {
   return folder / fmt::format("part-{:05}.staged", partition);
 }
 
-StageWriter::StageWriter(fs::path folder, int partitions)
-    : folder_(std::move(folder)), buffers_(static_cast<size_t>(partitions)) {
+void AppendStaged(const StagedSequence& s, std::string* to) {
+  HULLFT_CHECK(s.text.size() + s.metadata.size() < std::numeric_limits<uint32_t>::max());
+  const Header header{s.id.value, s.row, static_cast<uint32_t>(s.text.size()),
+                      static_cast<uint32_t>(s.metadata.size())};
+  to->append(reinterpret_cast<const char*>(&header), sizeof header).append(s.text).append(s.metadata);
+}
+
+void ReadStaged(std::string_view bytes, const std::function<void(const StagedSequence&)>& take) {
+  for (uint64_t offset = 0; offset < bytes.size();) {
+    const StagedSequence s = Parse(bytes, offset);
+    take(s);
+    offset += StagedBytes(s);
+  }
+}
+
+StageWriter::StageWriter(fs::path folder, int partitions, int rank, int ranks)
+    : folder_(std::move(folder)), rank_(rank), ranks_(ranks), buffers_(static_cast<size_t>(partitions)) {
   MakeFolders(folder_);
-  for (int p = 0; p < partitions; ++p) {
+  for (int p = rank_; p < partitions; p += ranks_) {
     fs::remove(StagedFile(folder_, p));
     const AppendFile create(StagedFile(folder_, p));
   }
 }
 
 void StageWriter::Add(const StagedSequence& s) {
-  HULLFT_CHECK(s.text.size() + s.metadata.size() < std::numeric_limits<uint32_t>::max());
   const int partition = PartitionOf(s.text, static_cast<int>(buffers_.size()));
+  HULLFT_CHECK(partition % ranks_ == rank_, "a sequence came to a rank that does not stage its partition");
   std::string& buffer = buffers_[static_cast<size_t>(partition)];
-  const Header header{s.id.value, s.row, static_cast<uint32_t>(s.text.size()),
-                      static_cast<uint32_t>(s.metadata.size())};
-  buffer.append(reinterpret_cast<const char*>(&header), sizeof header).append(s.text).append(s.metadata);
+  AppendStaged(s, &buffer);
   if (buffer.size() >= kBufferBytes) Flush(partition);
 }
 
@@ -58,13 +86,14 @@ void StageWriter::Flush(int partition) {
 }
 
 void StageWriter::Finish() {
-  for (int p = 0; p < static_cast<int>(buffers_.size()); ++p) {
+  for (int p = rank_; p < static_cast<int>(buffers_.size()); p += ranks_) {
     Flush(p);
     FsyncFile(StagedFile(folder_, p));
   }
 }
 
-StagedPartition::StagedPartition(const fs::path& folder, int partition) : file_(StagedFile(folder, partition)) {
+StagedPartition::StagedPartition(const fs::path& folder, int partition, std::span<const BlockBase> bases)
+    : file_(StagedFile(folder, partition)), bases_(bases) {
   struct Entry {
     uint64_t hash, id, offset;
   };
@@ -72,7 +101,7 @@ StagedPartition::StagedPartition(const fs::path& folder, int partition) : file_(
   for (uint64_t offset = 0; offset < file_.bytes().size();) {
     const StagedSequence s = At(offset);
     entries.push_back({Hash64(s.text), s.id.value, offset});
-    offset += sizeof(Header) + s.text.size() + s.metadata.size();
+    offset += StagedBytes(s);
   }
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return std::tie(a.hash, a.id) < std::tie(b.hash, b.id); });
@@ -98,13 +127,12 @@ StagedPartition::StagedPartition(const fs::path& folder, int partition) : file_(
 
 StagedSequence StagedPartition::At(uint64_t offset) const {
   const auto bytes = file_.bytes();
-  Header header{};
-  HULLFT_CHECK(offset + sizeof header <= bytes.size(), "a staged file is cut off: start over with --force");
-  std::memcpy(&header, bytes.data() + offset, sizeof header);
-  const char* text = reinterpret_cast<const char*>(bytes.data()) + offset + sizeof header;
-  HULLFT_CHECK(offset + sizeof header + header.text_bytes + header.metadata_bytes <= bytes.size(),
-               "a staged file is cut off: start over with --force");
-  return {{header.id}, header.row, {text, header.text_bytes}, {text + header.text_bytes, header.metadata_bytes}};
+  StagedSequence s = Parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, offset);
+  const uint64_t block = s.id.value >> kRecordBits;
+  HULLFT_CHECK(block < bases_.size(), "a staged file names a block that was not read: start over with --force");
+  s.id.value = bases_[block].first_id.value + (s.id.value & static_cast<uint64_t>(kMaxRecords - 1));
+  s.row += bases_[block].first_row;
+  return s;
 }
 
 }  // namespace hullft::index

@@ -1,10 +1,12 @@
 // First stage of a build: the input's records, dealt to partitions by the hash of their text and held in one file a
-// partition until the partition is finished. Records may be added in any order (several ranks may read the input): what
-// a StagedPartition shows does not depend on it.
+// partition until the partition is finished. Records may be added in any order (several ranks read the input): what a
+// StagedPartition shows does not depend on it. Ids are provisional and rows count from the block (input_blocks.h) until
+// a StagedPartition is opened.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +14,7 @@
 
 #include "common/files.h"
 #include "index/corpus.h"
+#include "index/input_blocks.h"
 
 namespace hullft::index {
 
@@ -26,11 +29,17 @@ int PartitionOf(std::string_view text, int partitions);
 
 std::filesystem::path StagedFile(const std::filesystem::path& folder, int partition);
 
-// Not thread-safe. Holds up to 256 KiB a partition in memory.
+// A sequence as it is staged, and as it travels to the rank that stages it. Read calls take for each of several.
+void AppendStaged(const StagedSequence& sequence, std::string* to);
+void ReadStaged(std::string_view bytes, const std::function<void(const StagedSequence&)>& take);
+
+// The partitions that one of several ranks stages: those with number mod ranks = rank. Not thread-safe. Holds up to
+// 256 KiB a partition in memory.
 class StageWriter {
  public:
   // Replaces files of an earlier, unfinished attempt.
-  StageWriter(std::filesystem::path folder, int partitions);
+  StageWriter(std::filesystem::path folder, int partitions, int rank = 0, int ranks = 1);
+  // Throws kInternal for a sequence of a partition that is not this rank's.
   void Add(const StagedSequence& sequence);
   // Writes out what is in memory and makes all of it durable.
   void Finish();
@@ -38,13 +47,15 @@ class StageWriter {
  private:
   void Flush(int partition);
   const std::filesystem::path folder_;
-  std::vector<std::string> buffers_;
+  const int rank_, ranks_;
+  std::vector<std::string> buffers_;  // of all partitions
 };
 
 // The sequences of one partition in order of id, each text once: equal texts keep the lowest id. Thread-safe.
 class StagedPartition {
  public:
-  StagedPartition(const std::filesystem::path& folder, int partition);
+  // bases: of the blocks that were staged, to make ids and rows final; they outlive the object.
+  StagedPartition(const std::filesystem::path& folder, int partition, std::span<const BlockBase> bases);
   int64_t size() const { return static_cast<int64_t>(offsets_.size()); }
   int64_t duplicates() const { return duplicates_; }
   StagedSequence operator[](int64_t i) const { return At(offsets_[static_cast<size_t>(i)]); }
@@ -52,6 +63,7 @@ class StagedPartition {
  private:
   StagedSequence At(uint64_t offset) const;
   MappedFile file_;
+  std::span<const BlockBase> bases_;
   std::vector<uint64_t> offsets_;
   int64_t duplicates_ = 0;
 };

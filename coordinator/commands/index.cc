@@ -1,10 +1,20 @@
 // hullft index: build, info, verify and search a corpus (index/).
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
 
+#include "common/comm/in_process.h"
+#include "common/comm/launch.h"
+#ifdef HULLFT_HAVE_MPI
+#include "common/comm/mpi.h"
+#endif
 #include "common/error.h"
+#include "common/log.h"
 #include "common/options.h"
+#include "common/parallel.h"
 #include "common/progress.h"
 #include "common/tokenizer/tokenizer.h"
 #include "coordinator/commands/commands.h"
@@ -55,12 +65,71 @@ void PrintInfo(const index::CorpusInfo& info) {
   fmt::print("encoder    {}\ntokenizer  {}\ndigest     {}\n", info.encoder_digest, info.tokenizer_digest, info.digest);
 }
 
+struct BuildModels {
+  std::string model, encoder;  // folders; encoder may be ""
+};
+
+// What loading needs to outlive it.
+struct LoadedModels {
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<worker::Encoder> encoder;
+};
+
+index::BuildFunctions Load(const BuildModels& models, int threads, LoadedModels* loaded) {
+  loaded->tokenizer = Tokenizer::Load(models.model);
+  index::BuildFunctions functions;
+  functions.tokenize = {[tokenizer = loaded->tokenizer.get()](auto text) { return tokenizer->Encode(text, false); },
+                        loaded->tokenizer->digest()};
+  if (models.encoder.empty()) return functions;
+  loaded->encoder = worker::Encoder::Load({.model_dir = models.encoder, .threads = threads});
+  functions.embed = {[encoder = loaded->encoder.get()](auto texts, auto out) { encoder->Embed(texts, out); },
+                     loaded->encoder->dim(), loaded->encoder->digest()};
+  return functions;
+}
+
+#ifdef HULLFT_HAVE_MPI
+// This rank's share of its host: what the launcher bound it to, or else an equal part of the cores.
+int ThreadsOfRank(const comm::Communicator& world) {
+  const auto& hosts = world.hosts();
+  const auto here = std::count(hosts.begin(), hosts.end(), hosts[static_cast<size_t>(world.rank())]);
+  const int cores = UsableCores();
+  const bool bound = cores < static_cast<int>(std::thread::hardware_concurrency());
+  return bound ? cores : std::max(1, cores / static_cast<int>(here));
+}
+
+// Every rank takes part; the job ends with rank 0's error, which the other ranks met or told rank 0.
+index::CorpusInfo BuildUnderMpi(index::BuildSettings settings, const BuildModels& models, bool* prints) {
+  comm::MpiWorld mpi;
+  comm::Communicator& world = mpi.world();
+  *prints = world.rank() == 0;
+  InitLogging("info", world.rank());
+  if (settings.threads == 0) settings.threads = ThreadsOfRank(world);
+  index::CorpusInfo info;
+  std::optional<Error> failure;
+  LoadedModels loaded;
+  try {
+    info = index::BuildCorpus(world, settings, [&] { return Load(models, settings.threads, &loaded); });
+  } catch (const Error& error) {
+    failure = error;
+  }
+  try {
+    mpi.Shutdown(comm::After(std::chrono::seconds(10)));
+  } catch (const Error& error) {  // a rank is in the midst of long work
+    mpi.Abort(failure ? failure->what() : error.what(), ExitStatus(failure ? failure->code() : error.code()));
+  }
+  if (failure && *prints) throw *failure;
+  return info;
+}
+#endif
+
 int Build(const Arguments& args) {
   index::BuildSettings s;
-  std::string model, encoder_dir;
-  OptionTable table("hullft index build",
-                    "Builds a corpus from JSONL files (plain, .gz, .zst; records {\"text\": ..., \"meta\": ...}) and "
-                    "folders of text files. An interrupted build goes on when the same command is run again.");
+  BuildModels models;
+  OptionTable table(
+      "hullft index build",
+      "Builds a corpus from JSONL files (plain, .gz, .zst; records {\"text\": ..., \"meta\": ...}) and "
+      "folders of text files. An interrupted build goes on when the same command is run again. Under mpirun or srun "
+      "all ranks build it together, in a folder that they share: the same corpus for any number of ranks.");
   table.Group("Input");
   table.Add("input", &s.inputs, "JSONL file or folder of text files; repeatable, the order numbers the sequences")
       .Required();
@@ -70,8 +139,8 @@ int Build(const Arguments& args) {
   table.Add("max-rejects", &s.max_rejects, "more bad records than this end the build").Range(0, 9e15);
   table.Add("rejects", &s.rejects, "file that lists the bad records (empty: OUTPUT.rejects.jsonl)").NotPartOfResult();
   table.Group("Models");
-  table.Add("model", &model, "folder of the language model: its tokenizer makes the stored tokens").Required();
-  table.Add("encoder", &encoder_dir, "folder of the encoder; with --embeddings: the one that made them");
+  table.Add("model", &models.model, "folder of the language model: its tokenizer makes the stored tokens").Required();
+  table.Add("encoder", &models.encoder, "folder of the encoder; with --embeddings: the one that made them");
   table.Add("embeddings", &s.embeddings, ".npy, float32 [records][width]: row i belongs to good record i of the input");
   table.Group("Output");
   table.Add("output", &s.output, "folder to make").Required();
@@ -80,28 +149,33 @@ int Build(const Arguments& args) {
   table.Add("force", &s.force, "start over, and replace a finished corpus");
   table.Group("Work");
   table.Add("batch", &s.batch, "sequences embedded between two points of no loss").Range(1, 1 << 20).NotPartOfResult();
-  table.Add("threads", &s.threads, "0: all cores this process may use").Range(0, 4096).NotPartOfResult();
+  table.Add("threads", &s.threads, "of each rank; 0: all cores it may use").Range(0, 4096).NotPartOfResult();
   table.Add("quiet", &s.quiet, "no progress").NotPartOfResult();
   if (table.Parse(args)) return 0;
-  if (encoder_dir.empty() && s.embeddings.empty()) {
+  if (models.encoder.empty() && s.embeddings.empty()) {
     throw Error(Code::kUsage, "neither --encoder nor --embeddings is given",
                 "give the folder of an encoder, or a .npy of embeddings");
   }
+  s.Validate();
 
-  const auto tokenizer = Tokenizer::Load(model);
-  std::unique_ptr<worker::Encoder> encoder;
-  index::EmbedFunction embed;
-  if (!encoder_dir.empty()) {
-    encoder = worker::Encoder::Load({.model_dir = encoder_dir, .threads = s.threads});
-    embed = {[&](auto texts, auto out) { encoder->Embed(texts, out); }, encoder->dim(), encoder->digest()};
-  }
   std::signal(SIGINT, [](int) { g_stop = 1; });
   std::signal(SIGTERM, [](int) { g_stop = 1; });
   s.stop = [] { return g_stop != 0; };
-  const index::TokenizeFunction tokenize{[&](std::string_view text) { return tokenizer->Encode(text, false); },
-                                         tokenizer->digest()};
-  PrintInfo(index::BuildCorpus(s, embed, tokenize));
+  if (!comm::InMpiLaunch()) {
+    LoadedModels loaded;
+    comm::InProcessWorld world(1);
+    PrintInfo(index::BuildCorpus(world.rank(0), s, [&] { return Load(models, s.threads, &loaded); }));
+    return 0;
+  }
+#ifdef HULLFT_HAVE_MPI
+  bool prints = true;
+  const index::CorpusInfo info = BuildUnderMpi(s, models, &prints);
+  if (prints) PrintInfo(info);
   return 0;
+#else
+  throw Error(Code::kUsage, "this build has no MPI",
+              "build with -DHULLFT_MPI=ON, or start hullft without mpirun or srun");
+#endif
 }
 
 int Info(const Arguments& args) {

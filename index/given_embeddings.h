@@ -1,0 +1,27 @@
+// The embeddings given to a build (--embeddings): a .npy of float32 [records][width], mapped. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "common/npy.h"
+
+namespace hullft::index {
+
+class GivenEmbeddings {
+ public:
+  // dim_wanted: 0 for any. Throws kData, naming the file, for another shape or width.
+  GivenEmbeddings(const std::string& path, int dim_wanted);
+  int64_t rows() const { return file_.shape()[0]; }
+  int dim() const { return static_cast<int>(file_.shape()[1]); }
+  std::span<const float> Row(int64_t r) const;
+  // Reads all of it. Throws kData, naming the first row with NaN or infinity; warns of one whose length is not 1.
+  void Check() const;
+
+ private:
+  const std::string path_;
+  NpyFile file_;
+};
+
+}  // namespace hullft::index
