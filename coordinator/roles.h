@@ -21,6 +21,7 @@
 #include "coordinator/settings.h"
 #include "index/corpus.h"
 #include "worker/encoder.h"
+#include "worker/load_tuner.h"
 #include "worker/tuner.h"
 
 namespace hullft::coordinator {
@@ -52,8 +53,10 @@ class ShardRole {
 
 class WorkerRole {
  public:
-  // Loads tokenizer, model and, unless the queries come with embeddings, the encoder.
+  // Loads tokenizer and, unless the queries come with embeddings, the encoder.
   WorkerRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings, int threads);
+  // Collective over the workers, before Run: the model, read once for all of them (worker/load_tuner.h).
+  void LoadTuner(const worker::WeightExchange& exchange);
   void Run();
 
   const std::string& model_digest() const { return tuner_->digest(); }
@@ -68,7 +71,8 @@ class WorkerRole {
 
   comm::Communicator& world_;
   const int first_shard_;
-  const worker::TuneSettings settings_;
+  const RunSettings settings_;
+  const int threads_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<worker::Tuner> tuner_;
   std::unique_ptr<worker::Encoder> encoder_;

@@ -1,5 +1,6 @@
 #include "coordinator/run_rank.h"
 
+#include <algorithm>
 #include <exception>
 #include <optional>
 #include <thread>
@@ -71,7 +72,6 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
   if (roles.worker) {
     ready.worker = std::make_unique<WorkerRole>(world, ready.layout, settings, context.threads);
     report->worker = true;
-    report->model_digest = ready.worker->model_digest();
     report->tokenizer_digest = ready.worker->tokenizer_digest();
     report->encoder_digest = ready.worker->encoder_digest();
   }
@@ -151,6 +151,32 @@ std::vector<RankReport> Agree(comm::Communicator& world, const RankReport& mine,
   return reports;
 }
 
+worker::WeightGroup GroupOf(comm::Communicator& group) {
+  return {group.rank(), group.size(), [&group](int root, std::string bytes) {
+            return group.Broadcast(root, std::move(bytes), comm::After(kPrepareWait));
+          }};
+}
+
+// Collective over world. The workers' models, with one read of the checkpoint.
+void LoadModels(comm::Communicator& world, const Ready& ready, RankReport* report) {
+  const comm::Deadline deadline = comm::After(kPrepareWait);
+  const auto workers = world.Split(ready.worker ? 0 : -1, deadline);
+  if (!workers) return;
+  const auto& hosts = workers->hosts();
+  const std::string& host = hosts[static_cast<size_t>(workers->rank())];
+  const auto color = std::find(hosts.begin(), hosts.end(), host) - hosts.begin();
+  const auto node = workers->Split(static_cast<int>(color), deadline);
+  const auto leaders = workers->Split(node->rank() == 0 ? 0 : -1, deadline);
+  worker::WeightExchange exchange{GroupOf(*workers), GroupOf(*node), {}, host};
+  if (leaders) exchange.leaders = GroupOf(*leaders);
+  try {
+    ready.worker->LoadTuner(exchange);
+    report->model_digest = ready.worker->model_digest();
+  } catch (const std::exception& error) {
+    report->failure = Failure::From(error);
+  }
+}
+
 Identity MakeIdentity(const RunPlan& plan, const std::vector<RankReport>& reports) {
   Identity identity = plan.options;
   identity["corpus"] = reports.front().corpus_digest;
@@ -216,6 +242,8 @@ RunOutcome RunRank(comm::Communicator& world, const RunPlan& plan, const RankCon
   } catch (const std::exception& error) {
     mine.failure = Failure::From(error);
   }
+  Agree(world, mine, plan.settings, ready.corpus);  // first all that needs no other rank, so that none waits in vain
+  LoadModels(world, ready, &mine);
   const std::vector<RankReport> reports = Agree(world, mine, plan.settings, ready.corpus);
 
   std::optional<RoleThread> shard, worker;

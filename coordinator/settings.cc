@@ -53,6 +53,7 @@ void RunSettings::Bind(OptionTable* table) {
   table->Add("workers", &workers, "worker ranks of one process, each with its own model; 0: one")
       .Range(0, 1024)
       .NotPartOfResult();
+  table->Add("device", &device, "of the workers: auto (a host's GPUs in turn, else the CPU), cpu, cuda or cuda:N");
   table->Add("threads", &threads, "of this process, shared out among its workers; 0: every core it may use")
       .Range(0, 4096)
       .NotPartOfResult();

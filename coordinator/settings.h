@@ -25,14 +25,15 @@ struct RunSettings {
   worker::TuneSettings tune;  // learning_rate, max_length, dropout, prefix_token; refresh is set by Finish
   std::string refresh = "2";  // r, or "inf"
 
-  int workers = 0;             // worker ranks of one process; 0: one, which shares its rank with coordinator and shard
-  int threads = 0;             // of this process, shared out among its workers; 0: UsableCores()
-  int batch = 32;              // B, queries of one round; changes speed, not results
-  int retries = 1;             // further attempts of a task that throws, on another worker where there is one
-  int max_rejects = 0;         // bad records of the queries file that are put aside before the run ends
-  int64_t limit = 0;           // run the first so many queries; 0: all
-  double task_timeout = 3600;  // seconds until a task is given to another worker, while no task's time is known yet
-  double grace = 30;           // seconds that running tasks get to finish after INT or TERM
+  int workers = 0;              // worker ranks of one process; 0: one, which shares its rank with coordinator and shard
+  std::string device = "auto";  // of the workers: see worker::ChooseDevice
+  int threads = 0;              // of this process, shared out among its workers; 0: UsableCores()
+  int batch = 32;               // B, queries of one round; changes speed, not results
+  int retries = 1;              // further attempts of a task that throws, on another worker where there is one
+  int max_rejects = 0;          // bad records of the queries file that are put aside before the run ends
+  int64_t limit = 0;            // run the first so many queries; 0: all
+  double task_timeout = 3600;   // seconds until a task is given to another worker, while no task's time is known yet
+  double grace = 30;            // seconds that running tasks get to finish after INT or TERM
   bool quiet = false;
 
   // Binds every field to its flag. The table and this object must live equally long.

@@ -2,6 +2,7 @@
 
 #include "common/error.h"
 #include "coordinator/roles.h"
+#include "worker/device.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -14,20 +15,24 @@ WireBpb ToWire(const worker::Score& score) {
 }  // namespace
 
 WorkerRole::WorkerRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings, int threads)
-    : world_(world), first_shard_(layout.shards.front()), settings_(settings.tune) {
+    : world_(world), first_shard_(layout.shards.front()), settings_(settings), threads_(threads) {
   tokenizer_ = Tokenizer::Load(settings.model);
-  worker::TunerOptions options;
-  options.model_dir = settings.model;
-  options.threads = threads;
-  tuner_ = worker::Tuner::Load(options);
-  if (settings.tune.max_length > tuner_->max_positions()) {
-    throw Error(Code::kUsage,
-                fmt::format("--max-length {} is more than the {} positions of {}", settings.tune.max_length,
-                            tuner_->max_positions(), settings.model),
-                fmt::format("--max-length {} or less", tuner_->max_positions()));
-  }
   if (!settings.encoder.empty())
     encoder_ = worker::Encoder::Load({.model_dir = settings.encoder, .max_length = 0, .threads = threads});
+}
+
+void WorkerRole::LoadTuner(const worker::WeightExchange& exchange) {
+  worker::TunerOptions options;
+  options.model_dir = settings_.model;
+  options.device = worker::ChooseDevice(settings_.device, exchange.node.rank);
+  options.threads = threads_;
+  tuner_ = worker::LoadTunerShared(options, exchange);
+  if (settings_.tune.max_length > tuner_->max_positions()) {
+    throw Error(Code::kUsage,
+                fmt::format("--max-length {} is more than the {} positions of {}", settings_.tune.max_length,
+                            tuner_->max_positions(), settings_.model),
+                fmt::format("--max-length {} or less", tuner_->max_positions()));
+  }
 }
 
 void WorkerRole::Run() {
@@ -107,13 +112,13 @@ TuneDone WorkerRole::Tune(const TuneJob& job) {
     for (const Training& training : job.training) train.push_back({training.tokens, training.count});
     const std::vector<worker::EvalDocument> eval = {
         {tokenizer_->Encode(job.text, false), static_cast<int64_t>(job.text.size())}};
-    const worker::TuneResult result = tuner_->Run(settings_, train, eval);
+    const worker::TuneResult result = tuner_->Run(settings_.tune, train, eval);
     done.before = ToWire(result.before.at(0));
     done.after = ToWire(result.after.at(0));
     done.bytes = static_cast<int64_t>(job.text.size());
     done.tokens = result.after[0].tokens;
     done.windows = result.after[0].windows;
-    done.prefix_token = settings_.prefix_token >= 0 ? settings_.prefix_token : tuner_->default_prefix_token();
+    done.prefix_token = settings_.tune.prefix_token >= 0 ? settings_.tune.prefix_token : tuner_->default_prefix_token();
     done.steps = static_cast<int64_t>(result.steps.size());
     done.gradients = result.gradients_computed;
     done.tokens_trained = result.tokens_trained;

@@ -52,6 +52,12 @@ c10::Device ParseDevice(const std::string& name) {
   return {c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index)};
 }
 
+std::string ChooseDevice(const std::string& wish, int node_rank) {
+  if (wish != "auto") return wish;
+  const int gpus = GpuCount();
+  return gpus == 0 ? "cpu" : fmt::format("cuda:{}", node_rank % gpus);
+}
+
 std::string DeviceIdentity(c10::Device device) {
   if (device.is_cpu()) return "cpu";
 #ifdef HULLFT_CUDA

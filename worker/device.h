@@ -14,6 +14,10 @@ namespace hullft::worker {
 // have ("device 'cuda:3': this machine has 0 GPUs"). The result always has an index on a GPU.
 c10::Device ParseDevice(const std::string& name);
 
+// The name of the device for a machine's worker number `node_rank` (from 0) under the wish: "auto" deals the GPUs that
+// this process sees out in turn, and is "cpu" where there are none; any other wish is the name itself.
+std::string ChooseDevice(const std::string& wish, int node_rank);
+
 // What tells devices of a machine apart: "cpu", or the GPU's bus address, which is the same under any
 // CUDA_VISIBLE_DEVICES.
 std::string DeviceIdentity(c10::Device device);
