@@ -49,6 +49,15 @@ TEST(ParseDevice, TheTunerSaysTheSame) {
               HasSubstr("device 'cuda:63'"));
 }
 
+TEST(ChooseDevice, DealsTheGpusOutInTurn) {
+  EXPECT_EQ(ChooseDevice("cuda:5", 1), "cuda:5");
+  EXPECT_EQ(ChooseDevice("cpu", 0), "cpu");
+  const int gpus = GpuCount();
+  for (const int rank : {0, 1, 5}) {
+    EXPECT_EQ(ChooseDevice("auto", rank), gpus == 0 ? "cpu" : "cuda:" + std::to_string(rank % gpus));
+  }
+}
+
 TEST(SharedGpuWarning, NamesEachSharedGpuAndItsWorkers) {
   EXPECT_EQ(SharedGpuWarning({}), "");
   EXPECT_EQ(SharedGpuWarning({"a cpu", "a cpu", "a 0000:01:00.0", "b 0000:01:00.0"}), "");

@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "common/tokenizer/tokenizer.h"
+#include "worker/system_info.h"
 
 namespace hullft::worker {
 namespace {
@@ -21,6 +22,19 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 
 const std::string kGoldens = std::string(HULLFT_GOLDENS) + "/finetune/";
+
+// HULLFT_TEST_DEVICE=cuda runs all of this on the first GPU.
+std::string Device() {
+  const char* device = std::getenv("HULLFT_TEST_DEVICE");
+  return device != nullptr ? device : "cpu";
+}
+
+class NeedsDevice : public ::testing::Environment {
+  void SetUp() override {
+    if (Device() != "cpu" && GpuCount() == 0) GTEST_SKIP() << "no GPU on this machine: run scripts/gpu_check on one";
+  }
+};
+const auto* const kNeedsDevice = ::testing::AddGlobalTestEnvironment(new NeedsDevice);
 
 std::string DataFolder() {
   const char* data = std::getenv("HULLFT_DATA");
@@ -113,10 +127,11 @@ class TinyModel : public ::testing::TestWithParam<std::string> {};
 TEST_P(TinyModel, ReproducesEveryRunOfTheAuthorsCode) {
   const std::string folder = kGoldens + GetParam();
   const json golden = json::parse(ReadFile(folder + "/golden.json"));
-  const auto tuner = Tuner::Load({.model_dir = folder, .threads = 1});
+  const auto tuner = Tuner::Load({.model_dir = folder, .device = Device(), .threads = 1});
   const std::vector<EvalDocument> eval =
       Documents(golden, std::string(HULLFT_GOLDENS) + "/tokenizers/gpt2_1000.tokenizer.json");
-  const Tolerance tolerance{1e-5, 1e-5, 1e-5};
+  const double bound = Device() == "cpu" ? 1e-5 : 1e-4;  // Adam's first steps amplify what the products round
+  const Tolerance tolerance{bound, bound, bound};
   for (const json& run : golden.at("runs")) {
     SCOPED_TRACE(run.at("method").dump() + " r=" + run.at("refresh_interval").dump() + " " + run.at("sequence").dump());
     const TuneResult result = tuner->Run(Settings(run), Train(run, golden.at("tokens_96")), eval, /*grad_norms=*/true);
@@ -140,7 +155,7 @@ TEST(SmolLm2, ReproducesTheAuthorsRunWithReusedGradients) {
   const json query = json::parse(ReadFile(kGoldens + "smollm2/golden.json")).at("queries").at(0);
   const json& run = query.at("runs").at(1);
   ASSERT_EQ(run.at("refresh_interval").dump(), "2");
-  const auto tuner = Tuner::Load({.model_dir = folder});
+  const auto tuner = Tuner::Load({.model_dir = folder, .device = Device()});
   const std::vector<EvalDocument> eval = Documents(query, folder);
   const TuneResult result = tuner->Run(Settings(run), Train(run, query.at("tokens_256")), eval, /*grad_norms=*/true);
   const Tolerance tolerance{2e-4, 1e-3, 1e-4};
@@ -155,7 +170,8 @@ struct Small {
   std::vector<TrainSequence> a, b;
   std::vector<EvalDocument> eval;
   TuneSettings settings;
-  explicit Small(int threads = 1) : tuner(Tuner::Load({.model_dir = kGoldens + "llama_gqa_tied", .threads = threads})) {
+  explicit Small(int threads = 1)
+      : tuner(Tuner::Load({.model_dir = kGoldens + "llama_gqa_tied", .device = Device(), .threads = threads})) {
     const json golden = json::parse(ReadFile(kGoldens + "llama_gqa_tied/golden.json"));
     a = {{Ids(golden.at("tokens_96").at(0)), 3}, {Ids(golden.at("tokens_96").at(1)), 1}};
     b = {{Ids(golden.at("tokens_96").at(3)), 2}};
@@ -268,7 +284,7 @@ TEST(Tuner, ALossThatIsNotFiniteIsAnErrorAndLeavesTheTunerWhole) {
 }
 
 TEST(Tuner, DropoutIsRepeatableAndDoesSomething) {
-  const auto tuner = Tuner::Load({.model_dir = kGoldens + "gpt2", .threads = 1});
+  const auto tuner = Tuner::Load({.model_dir = kGoldens + "gpt2", .device = Device(), .threads = 1});
   const std::vector<TrainSequence> train = {{{1, 2, 3, 4, 5, 6, 7, 8}, 2}};
   TuneSettings settings{.max_length = 16};
   const double plain = *tuner->Run(settings, train, {}).steps[0].loss;
