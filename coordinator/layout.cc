@@ -10,26 +10,8 @@
 
 namespace hullft::coordinator {
 
-std::vector<std::vector<int>> DealPartitions(std::span<const int64_t> sizes, int shards) {
-  std::vector<int> order(sizes.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return sizes[a] > sizes[b]; });
-  std::vector<std::vector<int>> dealt(shards);
-  std::vector<int64_t> load(shards, 0);
-  for (const int partition : order) {
-    size_t best = 0;
-    for (size_t s = 1; s < dealt.size(); ++s) {
-      // On equal load the emptier one, so that partitions of size 0 do not leave a shard without any.
-      if (load[s] < load[best] || (load[s] == load[best] && dealt[s].size() < dealt[best].size())) best = s;
-    }
-    dealt[best].push_back(partition);
-    load[best] += sizes[partition];
-  }
-  for (auto& partitions : dealt) std::sort(partitions.begin(), partitions.end());
-  return dealt;
-}
-
-Layout MakeLayout(std::span<const std::string> hosts, std::span<const int64_t> partition_sizes) {
+Layout MakeLayout(std::span<const std::string> hosts, std::span<const int64_t> partition_sizes,
+                  std::span<const std::vector<int>> held) {
   HULLFT_CHECK(!hosts.empty());
   std::map<std::string, int> ranks_on_host;
   for (const std::string& host : hosts) ++ranks_on_host[host];
@@ -55,7 +37,11 @@ Layout MakeLayout(std::span<const std::string> hosts, std::span<const int64_t> p
                 fmt::format("use at most {} hosts, or build the corpus with --partitions {}", partition_sizes.size(),
                             layout.shards.size()));
   }
-  layout.partitions = DealPartitions(partition_sizes, static_cast<int>(layout.shards.size()));
+  std::vector<std::vector<int>> of_shards;
+  if (!held.empty()) {
+    for (const int rank : layout.shards) of_shards.push_back(held[static_cast<size_t>(rank)]);
+  }
+  layout.partitions = DealPartitions(partition_sizes, static_cast<int>(layout.shards.size()), of_shards);
   return layout;
 }
 

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/deal.h"
+
 namespace hullft::coordinator {
 
 struct RankRoles {
@@ -24,12 +26,10 @@ struct Layout {
   std::vector<std::vector<int>> partitions;  // of each shard, ascending
 };
 
-// hosts: of each rank. partition_sizes: of each partition, in any unit. Throws kUsage for more shards than partitions.
-Layout MakeLayout(std::span<const std::string> hosts, std::span<const int64_t> partition_sizes);
-
-// Deals partitions out: the largest first, to the shard with the least so far (the lower one on ties). Every shard gets
-// one.
-std::vector<std::vector<int>> DealPartitions(std::span<const int64_t> sizes, int shards);
+// hosts: of each rank. partition_sizes: of each partition, in any unit. held: of each rank, the partitions of which its
+// host has a copy; empty for none at all. Throws kUsage for more shards than partitions.
+Layout MakeLayout(std::span<const std::string> hosts, std::span<const int64_t> partition_sizes,
+                  std::span<const std::vector<int>> held = {});
 
 // "rank 0 on n1: coordinator, shard (partitions 0 2)" lines, for the start of a run and its folder.
 std::string LayoutTable(const Layout& layout, std::span<const std::string> hosts);

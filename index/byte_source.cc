@@ -146,6 +146,10 @@ std::unique_ptr<ByteSource> ByteSource::OpenAt(const std::filesystem::path& path
   return std::make_unique<PlainSource>(path.string(), offset);
 }
 
+std::unique_ptr<ByteSource> ByteSource::OpenAsIs(const std::filesystem::path& path) {
+  return std::make_unique<PlainSource>(path.string());
+}
+
 bool ByteSource::IsPlain(const std::filesystem::path& path) {
   return CompressionOf(path) == Compression::kNone;
 }

@@ -17,6 +17,8 @@ class ByteSource {
   static std::unique_ptr<ByteSource> Open(const std::filesystem::path& path);
   // The bytes of a plain file from `offset` on. Throws as Open, and kData for a compressed file.
   static std::unique_ptr<ByteSource> OpenAt(const std::filesystem::path& path, int64_t offset);
+  // The bytes as they are, compressed or not. Throws as Open.
+  static std::unique_ptr<ByteSource> OpenAsIs(const std::filesystem::path& path);
   // True for a file that is not compressed. Throws as Open.
   static bool IsPlain(const std::filesystem::path& path);
   virtual ~ByteSource() = default;

@@ -47,16 +47,8 @@ Partition::~Partition() = default;
 std::unique_ptr<Partition> Partition::Open(const fs::path& corpus, int number) {
   const fs::path folder = PartitionFolder(corpus, number);
   PartitionManifest manifest = ReadPartitionManifest(folder);
-  for (const FileEntry& file : manifest.files) {
-    std::error_code error;
-    const auto bytes = fs::file_size(folder / file.path, error);
-    if (error || static_cast<int64_t>(bytes) != file.bytes) {
-      throw Error(Code::kData,
-                  fmt::format("{} {}", (folder / file.path).string(),
-                              error ? "is missing" : fmt::format("has {} bytes instead of {}", bytes, file.bytes)),
-                  "the corpus is damaged: build it again, or copy it again");
-    }
-  }
+  if (const std::string fault = FileFault(folder, manifest); !fault.empty())
+    throw Error(Code::kData, fault, "the corpus is damaged: build it again, or copy it again");
   std::unique_ptr<Partition> partition(new Partition());
   partition->impl_ = std::make_unique<Impl>(folder, std::move(manifest));
   const Impl& p = *partition->impl_;

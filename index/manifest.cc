@@ -166,6 +166,17 @@ CorpusManifest ReadCorpusManifest(const fs::path& folder) {
   });
 }
 
+std::string FileFault(const fs::path& folder, const PartitionManifest& manifest) {
+  for (const FileEntry& file : manifest.files) {
+    std::error_code error;
+    const auto bytes = fs::file_size(folder / file.path, error);
+    if (error) return (folder / file.path).string() + " is missing";
+    if (static_cast<int64_t>(bytes) != file.bytes)
+      return fmt::format("{} has {} bytes instead of {}", (folder / file.path).string(), bytes, file.bytes);
+  }
+  return "";
+}
+
 std::vector<FileEntry> HashFolder(const fs::path& folder, bool sync) {
   std::vector<FileEntry> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {

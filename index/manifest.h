@@ -43,6 +43,9 @@ void WriteManifest(const std::filesystem::path& folder, const CorpusManifest& ma
 PartitionManifest ReadPartitionManifest(const std::filesystem::path& folder);
 CorpusManifest ReadCorpusManifest(const std::filesystem::path& folder);
 
+// The first file of a partition that is missing or of another size than the manifest says; "" when there is none.
+std::string FileFault(const std::filesystem::path& folder, const PartitionManifest& manifest);
+
 // All regular files under folder with sizes and hashes, sorted by path. Each is fsynced when sync is set.
 std::vector<FileEntry> HashFolder(const std::filesystem::path& folder, bool sync);
 
