@@ -1,4 +1,4 @@
-// The tuners of a run's workers with one read of the checkpoint in all (issue: thousands of workers, one file server).
+// The tuners of a run's workers with one read of the checkpoint in all.
 //
 // Worker 0 reads. On CPUs the bytes go to the first worker of every other host, and the workers of a host share one
 // copy of the base weights (shared_weights.h). On GPUs they go from GPU to GPU by ncclBroadcast, whose id travels by
