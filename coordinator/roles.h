@@ -28,9 +28,13 @@ namespace hullft::coordinator {
 
 class ShardRole {
  public:
-  // Opens the partitions that the layout gives this rank, and on the first shard --query-embeddings.
+  // Opens the partitions that the layout gives this rank (with --stage, copies on its own disk), and on the first shard
+  // --query-embeddings.
   ShardRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings,
             const index::CorpusInfo& corpus, int threads);
+  int64_t open_sequences() const;
+  // Share of the corpus that all shards have open: once, before Run.
+  void SetCoverage(double coverage);
   void Run();
 
  private:
@@ -44,6 +48,7 @@ class ShardRole {
   const int self_, dim_;
   std::vector<std::unique_ptr<index::Partition>> partitions_;
   std::unique_ptr<NpyFile> stored_;  // first shard, with --query-embeddings
+  RoundSettings round_settings_;
   std::unique_ptr<Round> round_;
   std::deque<RoundJob> jobs_;
   std::map<int64_t, Targets> targets_;

@@ -13,9 +13,11 @@
 #include "common/log.h"
 #include "common/parallel.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/holdings.h"
 #include "coordinator/layout.h"
 #include "coordinator/messages.h"
 #include "coordinator/roles.h"
+#include "index/node_copy.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -55,6 +57,13 @@ struct Ready {
 Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext& context, RankReport* report) {
   const RunSettings& settings = plan.settings;
   Ready ready;
+  std::vector<int> copies;
+  try {  // what is wrong with the corpus on one rank must not keep it from the collective
+    if (!settings.stage.empty()) copies = index::StagedPartitions(settings.corpus, settings.stage);
+  } catch (const Error& error) {
+    spdlog::debug("rank {}: {}", world.rank(), error.what());  // met again below
+  }
+  const auto held = ShareCopies(world, copies, comm::After(kPrepareWait));
   ready.corpus = index::ReadCorpusInfo(settings.corpus);
   report->corpus_digest = ready.corpus.digest;
   if ((settings.method == "knn" || settings.method == "random") && settings.select.n > ready.corpus.sequences) {
@@ -65,7 +74,7 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
   }
   std::vector<int64_t> sizes;
   for (const index::PartitionInfo& part : ready.corpus.parts) sizes.push_back(part.sequences);
-  ready.layout = MakeLayout(world.hosts(), sizes);
+  ready.layout = MakeLayout(world.hosts(), sizes, held);
   const RankRoles& roles = ready.layout.ranks[static_cast<size_t>(world.rank())];
   if (roles.shard)
     ready.shard = std::make_unique<ShardRole>(world, ready.layout, settings, ready.corpus, context.threads);
@@ -245,6 +254,11 @@ RunOutcome RunRank(comm::Communicator& world, const RunPlan& plan, const RankCon
   Agree(world, mine, plan.settings, ready.corpus);  // first all that needs no other rank, so that none waits in vain
   LoadModels(world, ready, &mine);
   const std::vector<RankReport> reports = Agree(world, mine, plan.settings, ready.corpus);
+  const double coverage = ShareCoverage(world, ready.shard ? ready.shard->open_sequences() : 0, ready.corpus.sequences,
+                                        comm::After(kPrepareWait));
+  if (ready.shard) ready.shard->SetCoverage(coverage);
+  if (world.rank() == 0 && coverage < 1)
+    spdlog::warn("{:.2f}% of the corpus can be reached: every row says so", 100 * coverage);
 
   std::optional<RoleThread> shard, worker;
   if (ready.shard) shard.emplace(world, *ready.shard);

@@ -21,6 +21,12 @@ void RunSettings::Bind(OptionTable* table) {
   table->Add("query-embeddings", &query_embeddings, ".npy with a row per query, instead of --encoder")
       .NotPartOfResult();
   table->Add("output", &output, "run folder; a run that was stopped goes on where it was").Required().NotPartOfResult();
+  table
+      ->Add("stage", &stage,
+            "folder on each node's own disk: partitions are copied there once, verified, and read there")
+      .NotPartOfResult();
+  table->Add("allow-partial", &allow_partial,
+             "go on without partitions that are missing or damaged; every row then says its coverage");
   table->Add("max-rejects", &max_rejects, "bad queries that are put into rejects.jsonl before the run ends")
       .Range(0, 1e9)
       .NotPartOfResult();

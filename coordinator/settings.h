@@ -15,6 +15,9 @@ struct RunSettings {
   std::string corpus, queries, model, encoder, output;
   std::string query_embeddings;  // .npy, a row per record of the queries file; the encoder is then not needed
 
+  std::string stage;           // folder on the nodes' own disks that partitions are copied to first; "": none
+  bool allow_partial = false;  // go on without partitions that are missing or damaged: coverage < 1 in every row
+
   std::string method = "hullft";
   int k = 200;      // K, pool size
   int margin = 32;  // candidates beyond K that are re-scored exactly, so that library rounding cannot change the pool

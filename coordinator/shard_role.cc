@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "common/error.h"
+#include "common/progress.h"
 #include "coordinator/roles.h"
+#include "index/node_copy.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -26,6 +28,55 @@ void CheckStored(const NpyFile& file, const std::string& path, int dim) {
   }
 }
 
+// Copies the partitions that are not there yet, and returns where to open each. May leave some out (allow_partial).
+class PartitionOpener {
+ public:
+  PartitionOpener(const RunSettings& settings, const index::CorpusInfo& corpus, const std::string& host, bool shows)
+      : settings_(settings), corpus_(corpus), host_(host), shows_(shows) {}
+
+  std::vector<std::unique_ptr<index::Partition>> Open(const std::vector<int>& numbers) {
+    if (!settings_.stage.empty()) {
+      progress_ = std::make_unique<Progress>("copying partitions to " + settings_.stage, "MB", 0, 0, shows_);
+    }
+    std::vector<std::unique_ptr<index::Partition>> partitions;
+    for (const int number : numbers) {
+      try {
+        partitions.push_back(index::Partition::Open(Place(number), number));
+      } catch (const Error& error) {
+        const std::string prefix = fmt::format("partition {} on {}", number, host_);
+        const std::string text =
+            error.message().starts_with("partition ") ? error.message() : prefix + ": " + error.message();
+        if (!settings_.allow_partial || error.code() != Code::kData)
+          throw Error(error.code(), text, error.hint(), error.where());
+        spdlog::warn("going on without a part of the corpus: {}", text);
+      }
+    }
+    if (partitions.empty()) {
+      throw Error(Code::kData, fmt::format("none of the partitions of the shard on {} can be opened", host_),
+                  "build the corpus again, or use fewer hosts");
+    }
+    return partitions;
+  }
+
+ private:
+  std::filesystem::path Place(int number) {
+    if (settings_.stage.empty()) return corpus_.folder;
+    return index::StagePartition(corpus_.folder, number, settings_.stage, {[&](int64_t bytes) {
+                                   copied_ += bytes;
+                                   progress_->Add(copied_ / kMegabyte);
+                                   copied_ %= kMegabyte;
+                                 }});
+  }
+
+  static constexpr int64_t kMegabyte = 1'000'000;
+  const RunSettings& settings_;
+  const index::CorpusInfo& corpus_;
+  const std::string host_;
+  const bool shows_;
+  std::unique_ptr<Progress> progress_;
+  int64_t copied_ = 0;  // bytes not shown yet
+};
+
 }  // namespace
 
 ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings,
@@ -34,19 +85,28 @@ ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunS
       shards_(layout.shards),
       self_(layout.ranks[static_cast<size_t>(world.rank())].shard_index),
       dim_(corpus.dim) {
-  for (const int partition : layout.partitions[static_cast<size_t>(self_)]) {
-    partitions_.push_back(index::Partition::Open(corpus.folder, partition));
-  }
+  PartitionOpener opener(settings, corpus, world.hosts()[static_cast<size_t>(world.rank())],
+                         self_ == 0 && !settings.quiet);
+  partitions_ = opener.Open(layout.partitions[static_cast<size_t>(self_)]);
   if (self_ == 0 && !settings.query_embeddings.empty()) {
     stored_ = std::make_unique<NpyFile>(settings.query_embeddings);
     CheckStored(*stored_, settings.query_embeddings, dim_);
   }
-  RoundSettings round;
-  round.k = settings.k;
-  round.margin = settings.margin;
-  round.select = settings.select;
-  round.threads = threads;
-  round_ = std::make_unique<Round>(world_, shards_, self_, partitions_, round);
+  round_settings_.k = settings.k;
+  round_settings_.margin = settings.margin;
+  round_settings_.select = settings.select;
+  round_settings_.threads = threads;
+}
+
+int64_t ShardRole::open_sequences() const {
+  int64_t sequences = 0;
+  for (const auto& partition : partitions_) sequences += partition->info().sequences;
+  return sequences;
+}
+
+void ShardRole::SetCoverage(double coverage) {
+  round_settings_.coverage = coverage;
+  round_ = std::make_unique<Round>(world_, shards_, self_, partitions_, round_settings_);
 }
 
 void ShardRole::Run() {

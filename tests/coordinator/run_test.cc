@@ -10,6 +10,7 @@
 #include <csignal>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <random>
@@ -261,6 +262,55 @@ TEST_F(RunTest, AnyWorldGivesTheSameRows) {
 }
 
 // The pool against brute force over the whole corpus in float64, in the total order (score, then id).
+TEST_F(RunTest, StagedPartitionsGiveTheSameRowsAndAreCopiedOnce) {
+  RunOn({"a", "b", "b"}, Plan("corpus4", "unstaged"));
+  const fs::path disk = base_ / "disk";
+  RunOn({"a", "b", "b"}, Plan("corpus4", "staged", {"--stage", disk.string()}));
+  EXPECT_EQ(Comparable("staged"), Comparable("unstaged"));
+  std::map<std::string, fs::file_time_type> times;
+  for (const auto& entry : fs::recursive_directory_iterator(disk)) {
+    if (entry.is_regular_file()) times[entry.path()] = entry.last_write_time();
+  }
+  RunOn({"a", "b", "c"}, Plan("corpus4", "staged again", {"--stage", disk.string()}));
+  EXPECT_EQ(Comparable("staged again"), Comparable("unstaged"));
+  EXPECT_FALSE(times.empty());
+  for (const auto& [file, time] : times) EXPECT_EQ(fs::last_write_time(file), time) << file;
+}
+
+TEST_F(RunTest, AMissingPartitionIsAnErrorUnlessPartialIsAllowed) {
+  fs::copy(base_ / "corpus4", base_ / "holed", fs::copy_options::recursive);
+  const std::string lost = base_ / "holed" / "part-00002";
+  fs::remove_all(lost);
+  for (const std::vector<std::string>& hosts : {std::vector<std::string>{"a"}, {"a", "b", "b"}, {"a", "b", "c"}}) {
+    const Error error = Caught([&] { RunOn(hosts, Plan("holed", "none")); });
+    EXPECT_EQ(error.code(), Code::kData);
+    EXPECT_THAT(error.message(), HasSubstr("partition 2 on "));
+    EXPECT_THAT(error.message(), HasSubstr(lost));
+    EXPECT_TRUE(Rows("none").empty());
+  }
+  // A flipped byte is found where partitions are copied, and named with its host.
+  fs::copy(base_ / "corpus4", base_ / "flipped", fs::copy_options::recursive);
+  const fs::path file = base_ / "flipped/part-00001/vectors.faiss";
+  std::string bytes = ReadFile(file);
+  bytes[bytes.size() - 3] = static_cast<char>(bytes[bytes.size() - 3] ^ 4);
+  WriteFileAtomic(file, bytes);
+  const std::string disk = base_ / "disk2";
+  const Error error = Caught([&] { RunOn({"a", "b"}, Plan("flipped", "none", {"--stage", disk})); });
+  EXPECT_THAT(error.message(), HasSubstr("partition 1 on "));
+  EXPECT_THAT(error.message(), HasSubstr("vectors.faiss has another checksum"));
+
+  const index::CorpusInfo corpus = index::ReadCorpusInfo(base_ / "holed");
+  const double expected = 1 - static_cast<double>(corpus.parts[2].sequences) / static_cast<double>(corpus.sequences);
+  std::string table;
+  RunPlan plan = Plan("holed", "partial");
+  plan.settings.allow_partial = true;
+  RunOn({"a", "b"}, plan, &table);
+  const auto rows = LatestRows(Rows("partial"));
+  ASSERT_EQ(rows.size(), static_cast<size_t>(kQueries));
+  for (const Row& row : rows) EXPECT_DOUBLE_EQ(row.coverage, expected);
+  EXPECT_THAT(table, ::testing::StartsWith("PARTIAL: only "));
+}
+
 TEST_F(RunTest, ThePoolIsTheKNearestExactly) {
   RunOn({"a", "b", "c"}, Plan("corpus4", "nearest", {"--method", "knn", "--n", "12", "--margin", "0"}));
   const std::vector<Row> rows = LatestRows(Rows("nearest"));
