@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <string>
@@ -40,7 +41,7 @@ constexpr char kHelpBefore[] =
     "finetune on them with reused gradients, report bits per byte before and after.\n\nCommands:\n";
 constexpr char kHelpAfter[] = "\n  hullft COMMAND --help describes a command; hullft --version prints the version.\n";
 
-// Nothing here may need a constructor to have run: see AnswerEarly.
+// Nothing here may need a constructor to have run: see BeforeConstructors.
 void Write(const char* text, size_t size) {
   while (size > 0) {
     const ssize_t n = ::write(STDOUT_FILENO, text, size);
@@ -65,9 +66,12 @@ void WriteHelp() {
   Write(kHelpAfter);
 }
 
-// Answers `hullft --help` and `hullft --version` before the constructors of the shared libraries run: LibTorch's
-// register some thousand operators, a quarter of a second that somebody who asks for help should not wait.
-void AnswerEarly(int argc, char** argv, char**) {
+// Runs before the constructors of the shared libraries, for two things that are too late in main:
+// - `hullft --help` and `--version` are answered. LibTorch's constructors register some thousand operators, a quarter of a
+//   second that somebody who asks for help should not wait.
+// - OpenMP's threads are told to wait for each other for a moment and then sleep. libgomp's default spins for about 20 ms,
+//   which doubles the time of everything as soon as a core is shared (docs/decisions/0004).
+void BeforeConstructors(int argc, char** argv, char**) {
   const auto is = [&](const char* word) { return argc >= 2 && std::strcmp(argv[1], word) == 0; };
   if (argc == 1 || is("--help") || is("-h") || is("help")) {
     WriteHelp();
@@ -77,8 +81,9 @@ void AnswerEarly(int argc, char** argv, char**) {
     Write("hullft " HULLFT_VERSION "\n");
     _exit(0);
   }
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr) ::setenv("GOMP_SPINCOUNT", "5000", 0);
 }
-__attribute__((section(".preinit_array"), used)) void (*const early)(int, char**, char**) = AnswerEarly;
+__attribute__((section(".preinit_array"), used)) void (*const early)(int, char**, char**) = BeforeConstructors;
 
 int Dispatch(const std::vector<std::string>& words) {
   std::vector<std::string> names;
