@@ -278,6 +278,8 @@ Row Coordinator::RowOf(int64_t query, const Selected& selected, const TuneDone& 
   row.iterations = selected.iterations;
   row.stop = selected.stop;
   row.pool = selected.pool;
+  row.global = selected.global;
+  row.pool_objective = selected.pool_objective;
   row.coverage = selected.coverage;
   row.before = bpb(done.before);
   row.after = bpb(done.after);

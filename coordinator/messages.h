@@ -4,7 +4,8 @@
 //   worker      -> first shard  Targets                                 tag kToShard
 //   coordinator -> shard        RoundJob (first shard only), Stop       tag kToShard
 //   first shard -> shard        RoundWork                               tag kToShard
-//   shard      <-> shard        one Exchange per tag and round          tags kCandidates ... kAgain; kRoundFailed
+//   shard      <-> shard        one Exchange per tag and round          tags kCandidates ... kTokens, kBests, kWinners;
+//                               or kRoundFailed
 //   any         -> coordinator  EmbedDone, Selected, TuneDone, Bye, Fatal  tag kToCoordinator
 //
 // The coordinator sees texts, tokens and numbers of queries, never a vector. Thread safety: values.
@@ -36,6 +37,8 @@ enum Tag : int {
   kTokenIds,
   kTokens,
   kRoundFailed,
+  kBests,
+  kWinners,
 };
 
 struct EmbedJob {
@@ -156,6 +159,17 @@ struct QueryList {
   }
 };
 
+// A shard's best points for the queries of a global iteration, in their order.
+struct Bests {
+  static constexpr uint16_t kType = 122;
+  std::vector<double> scores;
+  std::vector<uint64_t> ids;
+  template <class A>
+  void Wire(A& a) {
+    a(scores, ids);
+  }
+};
+
 struct Training {
   std::vector<int32_t> tokens;
   int count = 0;
@@ -177,13 +191,15 @@ struct Selected {
   int iterations = 0;
   std::string stop;
   int64_t pool = 0;
+  bool global = false;                   // chosen from the whole corpus
+  std::optional<double> pool_objective;  // of the K nearest, where both were run
   double coverage = 1;
   double search_ms = 0, select_ms = 0, fetch_ms = 0;
   std::vector<Training> training;  // in the order of finetuning
   template <class A>
   void Wire(A& a) {
     a(query, failure, ids, counts, weights, objective, gap, residual_norm, rounded_residual_norm, iterations, stop,
-      pool, coverage, search_ms, select_ms, fetch_ms, training);
+      pool, global, pool_objective, coverage, search_ms, select_ms, fetch_ms, training);
   }
 };
 

@@ -8,6 +8,8 @@
 
 #include "common/error.h"
 #include "common/parallel.h"
+#include "coordinator/round_exchange.h"
+#include "coordinator/round_own.h"
 #include "coordinator/select/pool.h"
 
 namespace hullft::coordinator {
@@ -17,11 +19,7 @@ double MillisecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
 
-struct Candidate {
-  float score;
-  uint64_t id;
-  int shard;
-};
+using Candidate = RoundCandidate;
 
 bool Before(const Candidate& a, const Candidate& b) {
   return a.score != b.score ? a.score > b.score : a.id < b.id;
@@ -35,18 +33,6 @@ double Norm(std::span<const float> x) {
 
 }  // namespace
 
-struct Round::Own {
-  int64_t position = 0;  // in the round
-  std::vector<Candidate> candidates;
-  double bound = 0;         // no sequence left out has a higher library score
-  bool bounded = false;     // false: nothing was left out
-  std::vector<float> rows;  // of the candidates, [C][d]; then of the pool, [K][d]
-  std::vector<uint64_t> pool;
-  std::vector<int> pool_shards;
-  std::vector<std::pair<int, int>> runs;  // pool row and how often in a row, in the order of finetuning
-  Selected result;
-};
-
 Round::Round(comm::Communicator& world, std::vector<int> shards, int self,
              std::span<const std::unique_ptr<index::Partition>> partitions, RoundSettings settings)
     : world_(world),
@@ -56,38 +42,7 @@ Round::Round(comm::Communicator& world, std::vector<int> shards, int self,
       settings_(std::move(settings)),
       dim_(partitions.front()->dim()) {}
 
-// Sends out[s] to every other shard s and returns what each of them sent here, with the own part in its place.
-template <class T>
-std::vector<T> Round::Exchange(int tag, std::vector<T> out) {
-  const size_t shards = shards_.size();
-  HULLFT_CHECK(out.size() == shards);
-  std::vector<T> in(shards);
-  in[static_cast<size_t>(self_)] = std::move(out[static_cast<size_t>(self_)]);
-  for (size_t s = 0; s < shards; ++s) {
-    if (s != static_cast<size_t>(self_)) SendMessage(world_, shards_[s], tag, out[s]);
-  }
-  const comm::Deadline deadline = comm::After(settings_.wait);
-  std::vector<bool> has(shards, false);
-  has[static_cast<size_t>(self_)] = true;
-  for (size_t missing = shards - 1; missing > 0; --missing) {
-    const int tags[] = {tag, kRoundFailed};
-    const auto envelope = world_.Receive(comm::kAnySource, tags, deadline);
-    if (!envelope) {
-      const auto late = static_cast<size_t>(std::find(has.begin(), has.end(), false) - has.begin());
-      throw Error(Code::kPeer,
-                  fmt::format("shard on rank {} ({}) did not answer for {} s", shards_[late],
-                              world_.hosts()[static_cast<size_t>(shards_[late])], settings_.wait.count() / 1000));
-    }
-    if (envelope->tag == kRoundFailed) Decode<Fatal>(world_, *envelope).failure.Throw(PeerOf(world_, *envelope));
-    const auto place = std::find(shards_.begin(), shards_.end(), envelope->source);
-    HULLFT_CHECK(place != shards_.end());
-    const auto s = static_cast<size_t>(place - shards_.begin());
-    HULLFT_CHECK(!has[s]);
-    has[s] = true;
-    in[s] = Decode<T>(world_, *envelope);
-  }
-  return in;
-}
+Round::~Round() = default;
 
 std::vector<Selected> Round::Run(const RoundWork& work) {
   try {
@@ -112,12 +67,13 @@ std::vector<Selected> Round::RunUnguarded(const RoundWork& work) {
     own.back().result.query = work.queries[static_cast<size_t>(q)].query;
     own.back().result.coverage = settings_.coverage;
   }
-  std::vector<int64_t> active(static_cast<size_t>(queries));
+  std::vector<int64_t> active(settings_.pool == PoolMode::kGlobal ? 0 : static_cast<size_t>(queries));
   std::iota(active.begin(), active.end(), int64_t{0});
   for (int depth = settings_.k + settings_.margin; !active.empty(); depth *= 4)
     active = BuildPools(work, active, depth, &own);
   const double search_ms = MillisecondsSince(start) / static_cast<double>(queries);
-  Choose(work, &own);
+  if (settings_.pool != PoolMode::kGlobal) Choose(work, &own);
+  if (settings_.pool != PoolMode::kKnn) ChooseGlobally(work, &own);
   const auto fetch_start = std::chrono::steady_clock::now();
   FetchTokens(&own);
   const double fetch_ms = MillisecondsSince(fetch_start) / static_cast<double>(queries);
@@ -255,6 +211,24 @@ void Round::FetchVectors(std::vector<Own*>& wanted) {
   }
 }
 
+void Round::Own::Chosen(const select::Selection& chosen) {
+  runs.clear();
+  for (const int row : chosen.expanded) {
+    if (runs.empty() || runs.back().first != row) runs.emplace_back(row, 0);
+    ++runs.back().second;
+  }
+  result.ids.clear();
+  for (const int row : chosen.support) result.ids.push_back(pool[static_cast<size_t>(row)]);
+  result.counts = chosen.counts;
+  result.weights = chosen.weights;
+  result.objective = chosen.objective;
+  result.gap = chosen.gap;
+  result.residual_norm = chosen.residual_norm;
+  result.rounded_residual_norm = chosen.rounded_residual_norm;
+  result.iterations = chosen.iterations;
+  result.stop = chosen.stop;
+}
+
 void Round::Choose(const RoundWork& work, std::vector<Own>* own) const {
   const auto d = static_cast<size_t>(dim_);
   ParallelFor(static_cast<int64_t>(own->size()), settings_.threads, [&](int64_t i) {
@@ -267,19 +241,7 @@ void Round::Choose(const RoundWork& work, std::vector<Own>* own) const {
                               static_cast<int>(query.pool.size()), dim_};
       const select::Selection chosen =
           select::Select(pool, settings_.select, work.queries[static_cast<size_t>(query.position)].text_hash);
-      for (const int row : chosen.expanded) {
-        if (query.runs.empty() || query.runs.back().first != row) query.runs.emplace_back(row, 0);
-        ++query.runs.back().second;
-      }
-      for (const int row : chosen.support) result.ids.push_back(query.pool[static_cast<size_t>(row)]);
-      result.counts = chosen.counts;
-      result.weights = chosen.weights;
-      result.objective = chosen.objective;
-      result.gap = chosen.gap;
-      result.residual_norm = chosen.residual_norm;
-      result.rounded_residual_norm = chosen.rounded_residual_norm;
-      result.iterations = chosen.iterations;
-      result.stop = chosen.stop;
+      query.Chosen(chosen);
     } catch (const std::exception& error) {
       result.failure = Failure::From(error);
     }

@@ -12,6 +12,11 @@
 //      with four times as many candidates, until it cannot. So the pool is the K nearest exactly, however sequences are
 //      dealt out, as long as the index itself searches exhaustively.
 //   4. it selects, and collects the tokens of the chosen sequences
+// With PoolMode::kGlobal steps 1 to 3 are replaced by Frank-Wolfe over the whole corpus: every shard follows every
+// query's trajectory (select/trajectory.h), and per iteration, for all queries that are not finished together,
+//   a. asks its oracle and tells the others its best (score, id)    16 bytes a query and pair of shards
+//   b. the shards that hold the winners send their vectors to all    4 d bytes a query and receiver
+// so that all go on alike. kBoth does both and trains on the global choice.
 // Cost besides: one empty message per pair and step. Thread safety: one thread.
 #pragma once
 
@@ -22,12 +27,18 @@
 
 #include "common/comm/communicator.h"
 #include "coordinator/messages.h"
+#include "coordinator/oracle.h"
 #include "coordinator/select/select.h"
 #include "index/corpus.h"
 
 namespace hullft::coordinator {
 
+// What HullFT chooses from: the K nearest, the whole corpus, or both to compare.
+enum class PoolMode { kKnn, kGlobal, kBoth };
+
 struct RoundSettings {
+  PoolMode pool = PoolMode::kKnn;
+  int64_t sequences = 0;  // of the corpus as far as it is open, for the row
   int k = 200, margin = 32;
   select::SelectOptions select;
   int threads = 1;                          // for selecting; the search uses the index's own
@@ -41,6 +52,7 @@ class Round {
   // outlive the Round.
   Round(comm::Communicator& world, std::vector<int> shards, int self,
         std::span<const std::unique_ptr<index::Partition>> partitions, RoundSettings settings);
+  ~Round();
 
   // Collective over the shards, with the same work on each. Returns the outcomes of this shard's own queries. A query
   // that cannot be selected for has a failure in its outcome; anything else (storage, a peer) is thrown, on the other
@@ -55,10 +67,11 @@ class Round {
                                   std::vector<Own>* own);
   void FetchVectors(std::vector<Own*>& wanted);
   void Choose(const RoundWork& work, std::vector<Own>* own) const;
+  void ChooseGlobally(const RoundWork& work, std::vector<Own>* own);
   void FetchTokens(std::vector<Own>* own);
   const index::Partition& Holder(uint64_t id) const;
   template <class T>
-  std::vector<T> Exchange(int tag, std::vector<T> out);
+  std::vector<T> Exchange(int tag, std::vector<T> out) const;
 
   comm::Communicator& world_;
   const std::vector<int> shards_;
@@ -66,6 +79,7 @@ class Round {
   const std::span<const std::unique_ptr<index::Partition>> partitions_;
   const RoundSettings settings_;
   const int dim_;
+  std::unique_ptr<Oracle> oracle_;  // made when it is first asked
 };
 
 }  // namespace hullft::coordinator

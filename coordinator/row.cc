@@ -59,6 +59,10 @@ void ReadResult(const Json& json, Row* row) {
   json.at("iterations").get_to(row->iterations);
   json.at("stop").get_to(row->stop);
   json.at("pool").get_to(row->pool);
+  const std::string mode = json.value("pool_mode", "knn");  // rows written before there was another
+  if (mode != "knn" && mode != "global") throw DataError("pool_mode is '{}', neither 'knn' nor 'global'", mode);
+  row->global = mode == "global";
+  if (json.contains("pool_objective")) row->pool_objective = json.at("pool_objective").get<double>();
   json.at("coverage").get_to(row->coverage);
   row->before = BpbFromJson(json.at("before"));
   row->after = BpbFromJson(json.at("after"));
@@ -88,6 +92,7 @@ std::string ToJsonLine(const Row& row) {
                  {"iterations", row.iterations},
                  {"stop", row.stop},
                  {"pool", row.pool},
+                 {"pool_mode", row.global ? "global" : "knn"},
                  {"coverage", row.coverage},
                  {"before", BpbJson(row.before)},
                  {"after", BpbJson(row.after)},
@@ -100,6 +105,9 @@ std::string ToJsonLine(const Row& row) {
                  {"gradients", row.gradients},
                  {"tokens_trained", row.tokens_trained},
                  {"ms", TimesJson(row.ms)}});
+    if (row.pool_objective) {
+      json.update({{"pool_objective", *row.pool_objective}, {"pool_regret", *row.pool_objective - row.objective}});
+    }
   } else {
     json["reason"] = row.reason;
   }

@@ -37,7 +37,10 @@ struct Row {
   double objective = 0, gap = 0, residual_norm = 0, rounded_residual_norm = 0;
   int iterations = 0;
   std::string stop;
-  int64_t pool = 0;     // sequences the selection chose from: K, fewer in a small corpus
+  int64_t pool = 0;     // sequences the selection chose from: K, fewer in a small corpus; all of them in global mode
+  bool global = false;  // chosen from the whole corpus, not from the K nearest
+  // Objective of the K nearest where both were run; what the pool cost is pool_objective - objective.
+  std::optional<double> pool_objective;
   double coverage = 1;  // share of the corpus that answered
 
   Bpb before, after;

@@ -35,6 +35,10 @@ void RunSettings::Bind(OptionTable* table) {
   table->Group("Selection");
   table->Add("method", &method, "how the multiset is chosen").OneOf({"hullft", "knn", "random", "sift"});
   table->Add("n", &select.n, "N, sequences of the multiset with their repeats").Range(1, 1e6);
+  table
+      ->Add("pool", &pool,
+            "what hullft chooses from: knn (the K nearest), global (the whole corpus), both (to compare)")
+      .OneOf({"knn", "global", "both"});
   table->Add("k", &k, "K, nearest sequences to choose from").Range(1, 1e6);
   table->Add("margin", &margin, "candidates beyond K that are re-scored exactly").Range(0, 1e6);
   table->Add("max-iter", &select.max_iter, "Frank-Wolfe iterations").Range(1, 1e6);
@@ -93,6 +97,9 @@ void RunSettings::Finish() {
   select.seed = static_cast<uint64_t>(seed);
   for (const std::string& fault : {select.Validate(), tune.Validate()}) {
     if (!fault.empty()) faults.push_back(fault);
+  }
+  if (pool != "knn" && method != "hullft") {
+    faults.push_back(fmt::format("--pool {}: the method {} chooses from the K nearest only", pool, method));
   }
   if ((method == "knn" || method == "random") && select.n > k) {
     faults.push_back(

@@ -19,7 +19,8 @@ struct RunSettings {
   bool allow_partial = false;  // go on without partitions that are missing or damaged: coverage < 1 in every row
 
   std::string method = "hullft";
-  int k = 200;      // K, pool size
+  std::string pool = "knn";  // or "global": the whole corpus; "both": global, and the pool's objective beside it
+  int k = 200;               // K, pool size
   int margin = 32;  // candidates beyond K that are re-scored exactly, so that library rounding cannot change the pool
   std::string rounding = "geometry";
   select::SelectOptions select;  // n, max_iter, tol, swap_passes, sift_lambda; the rest is set by Finish

@@ -92,6 +92,10 @@ ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunS
     stored_ = std::make_unique<NpyFile>(settings.query_embeddings);
     CheckStored(*stored_, settings.query_embeddings, dim_);
   }
+  round_settings_.pool = settings.pool == "global" ? PoolMode::kGlobal
+                         : settings.pool == "both" ? PoolMode::kBoth
+                                                   : PoolMode::kKnn;
+  round_settings_.sequences = corpus.sequences;
   round_settings_.k = settings.k;
   round_settings_.margin = settings.margin;
   round_settings_.select = settings.select;
@@ -106,6 +110,7 @@ int64_t ShardRole::open_sequences() const {
 
 void ShardRole::SetCoverage(double coverage) {
   round_settings_.coverage = coverage;
+  round_settings_.sequences = std::llround(coverage * static_cast<double>(round_settings_.sequences));
   round_ = std::make_unique<Round>(world_, shards_, self_, partitions_, round_settings_);
 }
 

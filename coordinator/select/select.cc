@@ -61,25 +61,9 @@ std::vector<double> Scores(const Pool& pool, std::span<const double> target) {
 
 Selection SelectHullft(const Pool& pool, const SelectOptions& options, std::span<const double> target,
                        std::span<const double> tx) {
-  FrankWolfeResult run = RunOnPool(pool.rows, target, tx, pool.k, pool.d,
-                                   {.n = options.n, .max_iter = options.max_iter, .tol = options.tol});
-  const SupportGeometry geometry{run.gram, run.tx, run.target_sq};
-  Selection selection;
-  selection.counts = options.rounding == Rounding::kGeometry
-                         ? IntegerizeByGeometry(geometry, run.weights, options.n, options.swap_passes)
-                         : IntegerizeByRemainder(run.weights, options.n);
-  for (size_t i = 0; i < run.support.size(); ++i) {
-    selection.expanded.insert(selection.expanded.end(), selection.counts[i], run.support[i]);
-  }
-  selection.rounded_residual_norm = std::sqrt(RoundedResidualSq(geometry, selection.counts, options.n));
-  selection.support = std::move(run.support);
-  selection.weights = std::move(run.weights);
-  selection.iterations = run.iterations;
-  selection.stop = run.stop;
-  selection.objective = 0.5 * run.residual_sq;
-  selection.gap = run.gap;
-  selection.residual_norm = std::sqrt(run.residual_sq);
-  return selection;
+  return SelectionOf(RunOnPool(pool.rows, target, tx, pool.k, pool.d,
+                               {.n = options.n, .max_iter = options.max_iter, .tol = options.tol}),
+                     options);
 }
 
 // A selection from N picks: equal rows merge at their first place.
@@ -138,6 +122,26 @@ std::string SelectOptions::Validate() const {
     faults.push_back(fmt::format("sift_lambda is {}, it must be above 0", sift_lambda));
   }
   return fmt::format("{}", fmt::join(faults, "; "));
+}
+
+Selection SelectionOf(FrankWolfeResult run, const SelectOptions& options) {
+  const SupportGeometry geometry{run.gram, run.tx, run.target_sq};
+  Selection selection;
+  selection.counts = options.rounding == Rounding::kGeometry
+                         ? IntegerizeByGeometry(geometry, run.weights, options.n, options.swap_passes)
+                         : IntegerizeByRemainder(run.weights, options.n);
+  for (size_t i = 0; i < run.support.size(); ++i) {
+    selection.expanded.insert(selection.expanded.end(), selection.counts[i], run.support[i]);
+  }
+  selection.rounded_residual_norm = std::sqrt(RoundedResidualSq(geometry, selection.counts, options.n));
+  selection.support = std::move(run.support);
+  selection.weights = std::move(run.weights);
+  selection.iterations = run.iterations;
+  selection.stop = run.stop;
+  selection.objective = 0.5 * run.residual_sq;
+  selection.gap = run.gap;
+  selection.residual_norm = std::sqrt(run.residual_sq);
+  return selection;
 }
 
 Selection Select(const Pool& pool, const SelectOptions& options, const std::string& query_key) {

@@ -59,4 +59,9 @@ struct Selection {
 // kUsage for n > k with kKnn or kRandom (they take each row at most once). query_key enters the random method only.
 Selection Select(const Pool& pool, const SelectOptions& options, const std::string& query_key = "");
 
+// Counts and diagnostics of a finished Frank-Wolfe run, wherever its points were (trajectory.h); support and expanded
+// are what the run's support holds.
+struct FrankWolfeResult;
+Selection SelectionOf(FrankWolfeResult run, const SelectOptions& options);
+
 }  // namespace hullft::select

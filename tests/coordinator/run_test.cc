@@ -333,6 +333,70 @@ TEST_F(RunTest, ThePoolIsTheKNearestExactly) {
   }
 }
 
+// Frank-Wolfe over the whole corpus: as over one pool that holds all of it in the order of ids, on any world.
+TEST_F(RunTest, GlobalModeIsOnePoolOfTheWholeCorpus) {
+  struct World {
+    std::vector<std::string> hosts;
+    int partitions, batch;
+  };
+  const World worlds[] = {{{"a"}, 1, 4},           {{"a"}, 4, 1},
+                          {{"a", "b"}, 2, 3},      {{"a", "b", "c"}, 4, 32},
+                          {{"a", "a", "a"}, 1, 5}, {{"a", "b", "c", "d", "d"}, 4, 2}};
+  std::string reference;
+  for (const World& world : worlds) {
+    const std::string output = "global" + std::to_string(&world - worlds);
+    RunOn(world.hosts, Plan("corpus" + std::to_string(world.partitions), output,
+                            {"--pool", "global", "--batch", std::to_string(world.batch)}));
+    if (reference.empty()) reference = Comparable(output);
+    EXPECT_EQ(Comparable(output), reference) << world.hosts.size() << " ranks, " << world.partitions << " partitions";
+  }
+  const QueryFile queries = ReadQueries(base_ / "queries.jsonl", "", 0, "", 0);
+  std::vector<float> corpus;
+  for (uint64_t i = 0; i < kSequences; ++i) std::ranges::copy(GridVector(SomeText(i)), std::back_inserter(corpus));
+  select::SelectOptions options;
+  options.n = 6;
+  const std::vector<Row> rows = LatestRows(Rows("global0"));
+  ASSERT_EQ(rows.size(), static_cast<size_t>(kQueries));
+  for (size_t q = 0; q < rows.size(); ++q) {
+    const std::vector<float> target = GridVector(queries.queries[q].text);
+    const select::Selection expected = select::Select({corpus, target, kSequences, kDim}, options);
+    EXPECT_EQ(rows[q].ids, std::vector<uint64_t>(expected.support.begin(), expected.support.end())) << q;
+    EXPECT_EQ(rows[q].weights, expected.weights);
+    EXPECT_EQ(rows[q].counts, expected.counts);
+    EXPECT_EQ(rows[q].gap, expected.gap);
+    EXPECT_EQ(rows[q].objective, expected.objective);
+    EXPECT_EQ(rows[q].rounded_residual_norm, expected.rounded_residual_norm);
+    EXPECT_EQ(rows[q].stop, expected.stop);
+    EXPECT_EQ(rows[q].steps, 6);
+    EXPECT_TRUE(rows[q].global);
+    EXPECT_EQ(rows[q].pool, kSequences);
+    EXPECT_FALSE(rows[q].pool_objective);
+  }
+}
+
+TEST_F(RunTest, BothPoolsGiveTheGlobalChoiceAndTheRegret) {
+  RunOn({"a", "b"}, Plan("corpus4", "both", {"--pool", "both"}));
+  RunOn({"a"}, Plan("corpus2", "both_global", {"--pool", "global"}));
+  RunOn({"a"}, Plan("corpus2", "both_knn"));
+  const std::vector<Row> both = LatestRows(Rows("both")), global = LatestRows(Rows("both_global")),
+                         knn = LatestRows(Rows("both_knn"));
+  ASSERT_EQ(both.size(), static_cast<size_t>(kQueries));
+  for (size_t q = 0; q < both.size(); ++q) {
+    EXPECT_EQ(both[q].ids, global[q].ids);
+    EXPECT_EQ(both[q].weights, global[q].weights);
+    EXPECT_EQ(both[q].after.rolling, global[q].after.rolling);
+    ASSERT_TRUE(both[q].pool_objective);
+    EXPECT_EQ(*both[q].pool_objective, knn[q].objective);
+    const auto json = nlohmann::json::parse(ToJsonLine(both[q]));
+    EXPECT_EQ(json.at("pool_regret").get<double>(), knn[q].objective - global[q].objective);
+    EXPECT_EQ(json.at("pool_mode"), "global");
+    EXPECT_EQ(nlohmann::json::parse(ToJsonLine(knn[q])).at("pool_mode"), "knn");
+  }
+  const Error error = Caught([] { Plan("corpus2", "none", {"--pool", "global", "--method", "sift"}); });
+  EXPECT_EQ(error.code(), Code::kUsage);
+  EXPECT_THAT(error.message(), HasSubstr("--pool global: the method sift"));
+}
+
 TEST_F(RunTest, EveryMethodRunsAndASmallCorpusIsNoError) {
   for (const char* method : {"knn", "random", "sift", "hullft"}) {
     const std::string output = std::string("method_") + method;

@@ -1,0 +1,33 @@
+// What the owner of a query knows of it during a round. Included by round's sources only.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "coordinator/round.h"
+
+namespace hullft::coordinator {
+
+struct RoundCandidate {
+  float score;
+  uint64_t id;
+  int shard;
+};
+
+struct Round::Own {
+  int64_t position = 0;  // in the round
+  std::vector<RoundCandidate> candidates;
+  double bound = 0;            // no sequence left out has a higher library score
+  bool bounded = false;        // false: nothing was left out
+  std::vector<float> rows;     // of the candidates, [C][d]; then of the pool, [K][d]
+  std::vector<uint64_t> pool;  // after a global run: the points that entered
+  std::vector<int> pool_shards;
+  std::vector<std::pair<int, int>> runs;  // pool row and how often in a row, in the order of finetuning
+  Selected result;
+
+  // Writes what was chosen from `pool` into runs and result.
+  void Chosen(const select::Selection& chosen);
+};
+
+}  // namespace hullft::coordinator
