@@ -1,6 +1,7 @@
 #include "coordinator/oracle.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "common/error.h"
@@ -66,7 +67,50 @@ struct Search {
       if (static_cast<double>(scores[i]) >= least) candidates.push_back({scores[i], &part, first + i});
     }
   }
+  void Merge(const Search& other) {
+    best = std::max(best, other.best);
+    candidates.insert(candidates.end(), other.candidates.begin(), other.candidates.end());
+  }
 };
+
+struct RowBlock {
+  const OraclePart* part;
+  size_t first, rows;
+};
+
+// Each thread takes block after block and multiplies alone: no thread ever waits for another before the end.
+std::vector<Search> SearchBlocks(std::span<const OraclePart> parts, std::span<const float> directions,
+                                 std::span<const double> slacks, size_t d, int threads) {
+  const size_t count = slacks.size();
+  const size_t size = std::clamp<size_t>((size_t{1} << 18) / std::max<size_t>(count, 1), 1024, 8192);
+  std::vector<RowBlock> blocks;
+  for (const OraclePart& part : parts) {
+    for (size_t first = 0; first < part.ids.size(); first += size)
+      blocks.push_back({&part, first, std::min(size, part.ids.size() - first)});
+  }
+  std::vector<std::vector<Search>> found(static_cast<size_t>(threads), std::vector<Search>(count));
+  std::atomic<size_t> next = 0;
+  ParallelFor(threads, threads, [&](int64_t thread) {
+    const BlasThreads alone(1);
+    std::vector<Search>& searches = found[static_cast<size_t>(thread)];
+    for (size_t q = 0; q < count; ++q) searches[q].slack = slacks[q];
+    std::vector<float> scores(size * count);
+    const int n = static_cast<int>(count), width = static_cast<int>(d);
+    const float one = 1, zero = 0;
+    for (size_t b = next++; b < blocks.size(); b = next++) {
+      const RowBlock& block = blocks[b];
+      const int rows = static_cast<int>(block.rows);
+      sgemm_("T", "N", &rows, &n, &width, &one, block.part->rows.data() + block.first * d, &width, directions.data(),
+             &width, &zero, scores.data(), &rows);
+      for (size_t q = 0; q < count; ++q)
+        searches[q].Block(scores.data() + q * block.rows, *block.part, block.first, block.rows);
+    }
+  });
+  for (size_t t = 1; t < found.size(); ++t) {
+    for (size_t q = 0; q < count; ++q) found[0][q].Merge(found[t][q]);
+  }
+  return std::move(found[0]);
+}
 
 }  // namespace
 
@@ -93,7 +137,7 @@ Oracle::Oracle(std::vector<OraclePart> parts, int d, int threads)
 std::vector<OracleAnswer> Oracle::Ask(std::span<const select::Trajectory* const> queries) const {
   const size_t count = queries.size();
   std::vector<float> directions(count * d_);
-  std::vector<Search> searches(count);
+  std::vector<double> slacks(count);
   for (size_t q = 0; q < count; ++q) {
     const std::span<const double> direction = queries[q]->direction();
     double square = 0;
@@ -103,23 +147,9 @@ std::vector<OracleAnswer> Oracle::Ask(std::span<const select::Trajectory* const>
     }
     std::transform(direction.begin(), direction.end(), directions.begin() + static_cast<int64_t>(q * d_),
                    [](double x) { return static_cast<float>(x); });
-    searches[q].slack = 2 * queries[q]->Float32Error(longest_);
+    slacks[q] = 2 * queries[q]->Float32Error(longest_);
   }
-  const size_t block = std::clamp<size_t>((size_t{1} << 18) / std::max<size_t>(count, 1), 1024, 16384);
-  std::vector<float> scores(block * count);
-  const BlasThreads threads(threads_);
-  const int n = static_cast<int>(count), d = static_cast<int>(d_);
-  const float one = 1, zero = 0;
-  for (const OraclePart& part : parts_) {
-    for (size_t first = 0; first < part.ids.size(); first += block) {
-      const int rows = static_cast<int>(std::min(block, part.ids.size() - first));
-      sgemm_("T", "N", &rows, &n, &d, &one, part.rows.data() + first * d_, &d, directions.data(), &d, &zero,
-             scores.data(), &rows);
-      for (size_t q = 0; q < count; ++q) {
-        searches[q].Block(scores.data() + q * static_cast<size_t>(rows), part, first, static_cast<size_t>(rows));
-      }
-    }
-  }
+  const std::vector<Search> searches = SearchBlocks(parts_, directions, slacks, d_, threads_);
   std::vector<OracleAnswer> answers(count);
   ParallelFor(static_cast<int64_t>(count), threads_, [&](int64_t place) {
     const auto q = static_cast<size_t>(place);

@@ -23,6 +23,8 @@ inline Row SampleRow(int64_t query, const std::string& subset, double before, do
   row.iterations = 250;
   row.stop = "max_iter";
   row.pool = 200;
+  row.global = true;
+  row.pool_objective = 0.1 + 0.7;
   row.before = {before, before + 0.01, -1234.5678901234567, -1200.25};
   row.after = {after, after + 0.01, -1034.5678901234567, -1000.25};
   row.bytes = 4321;
