@@ -19,23 +19,17 @@ SchedulerOptions SchedulerOptionsOf(const RunSettings& settings, const Layout& l
   return options;
 }
 
-nlohmann::ordered_json Provenance(const comm::Communicator& world, const Layout& layout, const RunPlan& plan,
-                                  const RankContext& context) {
-  return {{"version", plan.version},
-          {"host", world.hosts().front()},
-          {"ranks", world.size()},
-          {"threads_per_worker", context.threads},
-          {"layout", LayoutTable(layout, world.hosts())},
-          {"corpus", plan.settings.corpus},
-          {"queries", plan.settings.queries},
-          {"model", plan.settings.model},
-          {"encoder", plan.settings.encoder}};
+nlohmann::ordered_json Provenance(const comm::Communicator& world, const RunPlan& plan, const RankContext& context) {
+  return {{"version", plan.version},        {"host", world.hosts().front()},
+          {"ranks", world.size()},          {"threads_per_worker", context.threads},
+          {"corpus", plan.settings.corpus}, {"queries", plan.settings.queries},
+          {"model", plan.settings.model},   {"encoder", plan.settings.encoder}};
 }
 
 }  // namespace
 
-Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const RunPlan& plan,
-                         const RankContext& context, const Identity& identity)
+Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const std::string& layout_table,
+                         const RunPlan& plan, const RankContext& context, const Identity& identity)
     : world_(world),
       layout_(layout),
       plan_(plan),
@@ -55,7 +49,7 @@ Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const 
                   "embed the same file: hullft embed --input");
     }
   }
-  folder_.Start(plan.config, Provenance(world, layout, plan, context));
+  folder_.Start(plan.config, layout_table, Provenance(world, plan, context));
   journal_ = std::make_unique<Journal>(folder_.journal());
   std::unordered_set<std::string> finished;
   for (const Row& row : journal_->recovered()) {
@@ -79,7 +73,7 @@ RunOutcome Coordinator::Run() {
       std::make_unique<Progress>("finetuning", "queries", outcome_.queries, outcome_.skipped, !plan_.settings.quiet);
   const int tags[] = {kToCoordinator};
   while (true) {
-    if (context_.stop != nullptr && context_.stop->load() != 0) {
+    if (stop_requested_ || (context_.stop != nullptr && context_.stop->load() != 0)) {
       outcome_.stopped = true;
       break;
     }
@@ -185,6 +179,13 @@ void Coordinator::Handle(const comm::Envelope& envelope) {
       return OnTuneDone(Decode<TuneDone>(world_, envelope), envelope.source);
     case Bye::kType:
       byes_.insert(envelope.source);
+      return;
+    case StopRequest::kType:
+      if (!stop_requested_)
+        spdlog::warn("rank {} on {} was told to stop by signal {}", envelope.source,
+                     world_.hosts()[static_cast<size_t>(envelope.source)],
+                     Decode<StopRequest>(world_, envelope).signal);
+      stop_requested_ = true;
       return;
     case Fatal::kType: {
       const Failure failure = Decode<Fatal>(world_, envelope).failure;

@@ -27,9 +27,10 @@ namespace hullft::coordinator {
 
 class Coordinator {
  public:
-  // identity: options and digests that all ranks agreed on. Opens the run folder, reads queries and journal.
-  Coordinator(comm::Communicator& world, const Layout& layout, const RunPlan& plan, const RankContext& context,
-              const Identity& identity);
+  // identity: options and digests that all ranks agreed on. layout_table: for the run folder. Opens the run folder,
+  // reads queries and journal.
+  Coordinator(comm::Communicator& world, const Layout& layout, const std::string& layout_table, const RunPlan& plan,
+              const RankContext& context, const Identity& identity);
   // Until every query has its row, or a stop was asked for; then sends Stop to all roles. When it throws, the caller
   // must.
   RunOutcome Run();
@@ -79,6 +80,7 @@ class Coordinator {
   std::map<int64_t, Open> open_;             // by query
   std::map<int64_t, std::string> last_failure_;
   std::set<int> byes_;
+  bool stop_requested_ = false;  // by a signal to another rank
   const comm::Clock::time_point start_ = comm::Clock::now();
   RunOutcome outcome_;
 };

@@ -6,7 +6,7 @@
 //   first shard -> shard        RoundWork                               tag kToShard
 //   shard      <-> shard        one Exchange per tag and round          tags kCandidates ... kTokens, kBests, kWinners;
 //                               or kRoundFailed
-//   any         -> coordinator  EmbedDone, Selected, TuneDone, Bye, Fatal  tag kToCoordinator
+//   any         -> coordinator  EmbedDone, Selected, TuneDone, Bye, Fatal, StopRequest  tag kToCoordinator
 //
 // The coordinator sees texts, tokens and numbers of queries, never a vector. Thread safety: values.
 #pragma once
@@ -256,6 +256,16 @@ struct Fatal {
   template <class A>
   void Wire(A& a) {
     a(failure);
+  }
+};
+
+// A signal came to a rank that is not the coordinator's.
+struct StopRequest {
+  static constexpr uint16_t kType = 119;
+  int signal = 0;
+  template <class A>
+  void Wire(A& a) {
+    a(signal);
   }
 };
 

@@ -19,6 +19,7 @@
 #include "coordinator/messages.h"
 #include "coordinator/round.h"
 #include "coordinator/settings.h"
+#include "coordinator/test_hooks.h"
 #include "index/corpus.h"
 #include "worker/encoder.h"
 #include "worker/load_tuner.h"
@@ -83,6 +84,8 @@ class WorkerRole {
   std::unique_ptr<worker::Encoder> encoder_;
   std::deque<EmbedJob> embeddings_;  // these first: all other workers wait for what comes of them
   std::deque<TuneJob> tasks_;
+  const TestHooks hooks_ = TestHooks::FromEnvironment();
+  int64_t tasks_begun_ = 0;
   bool stopped_ = false;
 };
 

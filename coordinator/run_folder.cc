@@ -51,10 +51,11 @@ void RunFolder::CheckIdentity() const {
   }
 }
 
-void RunFolder::Start(const std::string& config, nlohmann::ordered_json provenance) {
+void RunFolder::Start(const std::string& config, const std::string& layout, nlohmann::ordered_json provenance) {
   provenance["identity"] = identity_;
   started_ = true;
   WriteFileAtomic(folder_ / "config", config);
+  WriteFileAtomic(folder_ / "layout.txt", layout);
   WriteFileAtomic(folder_ / "provenance.json",
                   provenance.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }

@@ -22,8 +22,8 @@ class RunFolder {
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
 
-  // Writes config and provenance.json (the identity is added to what is given).
-  void Start(const std::string& config, nlohmann::ordered_json provenance);
+  // Writes config, layout.txt and provenance.json (the identity is added to what is given).
+  void Start(const std::string& config, const std::string& layout, nlohmann::ordered_json provenance);
   // Writes summary.json and summary.csv.
   void WriteReport(const Report& report) const;
 

@@ -1,8 +1,13 @@
 #include "coordinator/run_rank.h"
 
+#include <sched.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <exception>
+#include <map>
 #include <optional>
+#include <sstream>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -28,12 +33,15 @@ constexpr std::chrono::minutes kPrepareWait{30};  // loading a large model from 
 struct RankReport {
   static constexpr uint16_t kType = 120;
   std::optional<Failure> failure;
-  std::string version, options, corpus_digest;
+  std::string version, binary, config, corpus_digest;
   bool worker = false;
   std::string model_digest, tokenizer_digest, encoder_digest;
+  int64_t pid = 0;
+  std::string device, cores;
   template <class A>
   void Wire(A& a) {
-    a(failure, version, options, corpus_digest, worker, model_digest, tokenizer_digest, encoder_digest);
+    a(failure, version, binary, config, corpus_digest, worker, model_digest, tokenizer_digest, encoder_digest, pid,
+      device, cores);
   }
 };
 
@@ -74,13 +82,14 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
   }
   std::vector<int64_t> sizes;
   for (const index::PartitionInfo& part : ready.corpus.parts) sizes.push_back(part.sequences);
-  ready.layout = MakeLayout(world.hosts(), sizes, held);
+  ready.layout = MakeLayout(world.hosts(), sizes, held, settings.layout);
   const RankRoles& roles = ready.layout.ranks[static_cast<size_t>(world.rank())];
   if (roles.shard)
     ready.shard = std::make_unique<ShardRole>(world, ready.layout, settings, ready.corpus, context.threads);
   if (roles.worker) {
     ready.worker = std::make_unique<WorkerRole>(world, ready.layout, settings, context.threads);
     report->worker = true;
+    report->device = settings.device;
     report->tokenizer_digest = ready.worker->tokenizer_digest();
     report->encoder_digest = ready.worker->encoder_digest();
   }
@@ -103,36 +112,66 @@ void CompareWithCorpus(const RankReport& worker, const RunSettings& settings, co
   }
 }
 
-// Rank 0: throws for the first rank that failed or differs from it.
+// The first line of `odd` that is not in its place in `common`: the setting that differs.
+std::string DifferingLine(const std::string& common, const std::string& odd) {
+  std::istringstream left(common), right(odd);
+  std::string a, b;
+  do {
+    a.clear(), b.clear();
+    std::getline(left, a);
+    std::getline(right, b);
+  } while (a == b && (left || right));
+  return fmt::format("'{}', not '{}'", b, a);
+}
+
+// Throws for the first rank whose value is not that of most ranks (of rank 0, where two are equally common).
+// values: by rank. differing_line: the values are long, show only where they differ.
+void CheckSame(const comm::Communicator& world, const std::string& what, const std::map<int, std::string>& values,
+               bool differing_line = false) {
+  std::map<std::string, int> count;
+  for (const auto& [rank, value] : values) ++count[value];
+  if (count.size() < 2) return;
+  std::string common = values.begin()->second;
+  for (const auto& [value, n] : count) {
+    if (n > count[common]) common = value;
+  }
+  for (const auto& [rank, value] : values) {
+    if (value == common) continue;
+    throw Error(Code::kUsage,
+                fmt::format("rank {} on {} has another {} than the other ranks: {}", rank,
+                            world.hosts()[static_cast<size_t>(rank)], what,
+                            differing_line ? DifferingLine(common, value) : fmt::format("{}, not {}", value, common)),
+                "every rank must start the same binary with the same arguments and see the same files");
+  }
+}
+
+// Rank 0: throws for the first rank that failed or differs from the others.
 void Compare(const comm::Communicator& world, const std::vector<RankReport>& reports, const RunSettings& settings,
              const index::CorpusInfo& corpus) {
-  const RankReport& first = reports.front();
-  const RankReport* worker = nullptr;
+  const auto same = [&](const std::string& what, const std::string RankReport::*field, bool workers_only) {
+    std::map<int, std::string> values;
+    for (size_t r = 0; r < reports.size(); ++r) {
+      if (reports[r].worker || !workers_only) values[static_cast<int>(r)] = reports[r].*field;
+    }
+    CheckSame(world, what, values, field == &RankReport::config);
+  };
+  // These first: they are often why a rank failed.
+  same("version", &RankReport::version, false);
+  same("binary", &RankReport::binary, false);
+  same("setting", &RankReport::config, false);
   for (size_t r = 0; r < reports.size(); ++r) {
     const RankReport& report = reports[r];
-    const Peer peer{static_cast<int>(r), world.hosts()[r]};
     if (report.failure && r == 0)
       throw Error(CodeFromName(report.failure->code), report.failure->message, report.failure->hint);
-    if (report.failure) report.failure->Throw(peer);
-    const auto same = [&](const std::string& what, const std::string& here, const std::string& there) {
-      if (here == there) return;
-      throw Error(Code::kUsage,
-                  fmt::format("rank {} on {} has another {} ({}) than rank 0 ({})", r, peer.host, what, there, here),
-                  "every rank must start the same binary with the same arguments and see the same files");
-    };
-    same("version", first.version, report.version);
-    same("set of options", first.options, report.options);
-    same("corpus", first.corpus_digest, report.corpus_digest);
-    if (!report.worker) continue;
-    if (worker == nullptr) {
-      worker = &report;
-      CompareWithCorpus(report, settings, corpus);
-    }
-    same("model", worker->model_digest, report.model_digest);
-    same("tokenizer", worker->tokenizer_digest, report.tokenizer_digest);
-    same("encoder", worker->encoder_digest, report.encoder_digest);
+    if (report.failure) report.failure->Throw({static_cast<int>(r), world.hosts()[r]});
   }
-  if (worker == nullptr) throw Error(Code::kUsage, "no rank is a worker", "give every host one rank, or more than one");
+  same("corpus", &RankReport::corpus_digest, false);
+  same("model", &RankReport::model_digest, true);
+  same("tokenizer", &RankReport::tokenizer_digest, true);
+  same("encoder", &RankReport::encoder_digest, true);
+  const auto worker = std::ranges::find_if(reports, &RankReport::worker);
+  HULLFT_CHECK(worker != reports.end());  // MakeLayout gives every world one
+  CompareWithCorpus(*worker, settings, corpus);
 }
 
 // Collective. Every rank throws the same error when one failed or differs. Returns the reports on rank 0.
@@ -233,6 +272,42 @@ class RoleThread {
   std::thread thread_;  // last: starts when everything else is there
 };
 
+// Takes a signal of another rank than the coordinator's to it, while this object lives.
+class StopMessenger {
+ public:
+  StopMessenger(comm::Communicator& world, const std::atomic<int>* stop)
+      : thread_([&world, stop](const std::stop_token& end) {
+          while (!end.stop_requested()) {
+            if (const int signal = stop->load(); signal != 0)
+              return SendMessage(world, 0, kToCoordinator, StopRequest{signal});
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+          }
+        }) {}
+
+ private:
+  std::jthread thread_;
+};
+
+// What the layout table says of this rank.
+void Describe(RankReport* report) {
+  report->pid = ::getpid();
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return;  // more than 1024 cores: the table does without
+  std::vector<int> cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  }
+  report->cores = RangesText(cores);
+}
+
+std::string TableOf(const Layout& layout, const std::vector<std::string>& hosts,
+                    const std::vector<RankReport>& reports) {
+  std::vector<RankFacts> facts;
+  for (const RankReport& report : reports) facts.push_back({report.pid, report.device, report.cores});
+  return LayoutTable(layout, hosts, facts);
+}
+
 void StopEverybody(comm::Communicator& world, const Layout& layout) {
   for (const int rank : layout.shards) SendMessage(world, rank, kToShard, Stop{});
   for (const int rank : layout.workers) SendMessage(world, rank, kToWorker, Stop{});
@@ -244,7 +319,9 @@ RunOutcome RunRank(comm::Communicator& world, const RunPlan& plan, const RankCon
                    const std::function<void(const RunOutcome&)>& leave) {
   RankReport mine;
   mine.version = plan.version;
-  mine.options = IdentityText(plan.options);
+  mine.binary = plan.binary;
+  mine.config = plan.config;
+  Describe(&mine);
   Ready ready;
   try {
     ready = Prepare(world, plan, context, &mine);
@@ -260,14 +337,17 @@ RunOutcome RunRank(comm::Communicator& world, const RunPlan& plan, const RankCon
   if (world.rank() == 0 && coverage < 1)
     spdlog::warn("{:.2f}% of the corpus can be reached: every row says so", 100 * coverage);
 
+  std::optional<StopMessenger> messenger;
+  if (world.rank() != 0 && context.stop != nullptr) messenger.emplace(world, context.stop);
   std::optional<RoleThread> shard, worker;
   if (ready.shard) shard.emplace(world, *ready.shard);
   if (ready.worker) worker.emplace(world, *ready.worker);
   RunOutcome outcome;
   if (world.rank() == 0) {
     try {
-      spdlog::info("layout:\n{}", LayoutTable(ready.layout, world.hosts()));
-      Coordinator coordinator(world, ready.layout, plan, context, MakeIdentity(plan, reports));
+      const std::string table = TableOf(ready.layout, world.hosts(), reports);
+      spdlog::info("layout:\n{}", table);
+      Coordinator coordinator(world, ready.layout, table, plan, context, MakeIdentity(plan, reports));
       outcome = coordinator.Run();
     } catch (...) {
       StopEverybody(world, ready.layout);

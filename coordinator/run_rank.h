@@ -20,12 +20,13 @@ struct RunPlan {
   Identity options;      // the options that change results
   std::string config;    // OptionTable::ConfigText, for the run folder
   std::string version;
+  std::string binary;  // hash of the program's file: ranks with another one are refused
 };
 
 // What differs from rank to rank.
 struct RankContext {
   int threads = 1;                                // compute threads of this rank's worker
-  const std::atomic<int>* stop = nullptr;         // rank 0: a signal's number asks the run to end in order
+  const std::atomic<int>* stop = nullptr;         // a signal's number, on any rank, asks the run to end in order
   std::function<void(const std::string&)> print;  // rank 0: takes the tables at the end
 };
 

@@ -73,9 +73,14 @@ void RunSettings::Bind(OptionTable* table) {
       .Unit("s")
       .Range(0.001, 1e9)
       .NotPartOfResult();
-  table->Add("grace", &grace, "for running queries to finish after INT or TERM")
+  table->Add("grace", &grace, "for running queries to finish after INT, TERM or USR1")
       .Unit("s")
       .Range(0, 1e6)
+      .NotPartOfResult();
+  table
+      ->Add("layout", &layout,
+            "roles of the ranks, e.g. 'shards=0,4 workers=1-3,5-7'; without it every host's first rank is a shard and "
+            "the others are workers")
       .NotPartOfResult();
   table->Add("quiet", &quiet, "no progress display").NotPartOfResult();
 }

@@ -37,7 +37,8 @@ struct RunSettings {
   int max_rejects = 0;          // bad records of the queries file that are put aside before the run ends
   int64_t limit = 0;            // run the first so many queries; 0: all
   double task_timeout = 3600;   // seconds until a task is given to another worker, while no task's time is known yet
-  double grace = 30;            // seconds that running tasks get to finish after INT or TERM
+  double grace = 30;            // seconds that running tasks get to finish after INT, TERM or USR1
+  std::string layout;           // which rank plays which role (coordinator/layout.h); "": the default
   bool quiet = false;
 
   // Binds every field to its flag. The table and this object must live equally long.

@@ -107,6 +107,7 @@ void WorkerRole::Embed(const EmbedJob& job) {
 TuneDone WorkerRole::Tune(const TuneJob& job) {
   TuneDone done;
   done.query = job.query;
+  hooks_.BeforeTask(world_.rank(), ++tasks_begun_);
   try {
     std::vector<worker::TrainSequence> train;
     for (const Training& training : job.training) train.push_back({training.tokens, training.count});

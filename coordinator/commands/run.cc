@@ -13,6 +13,7 @@
 #include "common/comm/mpi.h"
 #endif
 #include "common/error.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "common/parallel.h"
@@ -137,6 +138,7 @@ int RunCommand(const Arguments& args) {
   plan.options = IdentityOfOptions(table);
   plan.config = table.ConfigText();
   plan.version = HULLFT_VERSION;
+  plan.binary = HashFileHex("/proc/self/exe");
 
   const SignalGuard guard;
   RankContext context;

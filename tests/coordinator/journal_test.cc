@@ -84,7 +84,7 @@ TEST(Journal, CutsATornLineAtEveryLength) {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << text.substr(0, length);
     const size_t whole = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), length) - ends.begin() - 1);
     if (length % 31 != 0 && length != ends[whole] && length + 2 < text.size()) continue;  // enough of them
-    if (length % 93 != 0 && length != ends[whole] && length != text.size() - 1) {  // without fsync for most
+    if (length % 93 != 0 && length != ends[whole] && length != text.size() - 1) {         // without fsync for most
       const JournalContent content = ReadJournal(path);
       ASSERT_EQ(content.rows.size(), whole) << length;
       ASSERT_EQ(content.whole_bytes, static_cast<int64_t>(ends[whole])) << length;

@@ -26,7 +26,71 @@ TEST(Layout, FirstRankOfAHostIsItsShardAndTheOthersWork) {
   EXPECT_THAT(layout.shards, ElementsAre(0, 2, 3));
   EXPECT_THAT(layout.workers, ElementsAre(1, 3, 4, 5));  // c has one rank, which is both
   EXPECT_EQ(layout.ranks[3].shard_index, 2);
-  EXPECT_EQ(LayoutTable(layout, hosts).substr(0, 47), "rank 0 on a: coordinator, shard (partitions 0 3");
+}
+
+TEST(Layout, TableHasALineForEachRank) {
+  const std::vector<std::string> hosts = {"node-a", "node-a", "b"};
+  const Layout layout = MakeLayout(hosts, std::vector<int64_t>{5, 5, 5, 5});
+  const std::vector<RankFacts> facts = {{10, "", "0-3"}, {11, "cpu", "0-3,8"}, {1234, "cpu", "1"}};
+  EXPECT_EQ(LayoutTable(layout, hosts, facts),
+            "rank  host    pid   roles              device  cores  partitions\n"
+            "0     node-a  10    coordinator+shard  -       0-3    0,2\n"
+            "1     node-a  11    worker             cpu     0-3,8  -\n"
+            "2     b       1234  shard+worker       cpu     1      1,3\n");
+}
+
+TEST(Layout, RangesOfNumbers) {
+  EXPECT_EQ(RangesText({}), "");
+  EXPECT_EQ(RangesText(std::vector<int>{4}), "4");
+  EXPECT_EQ(RangesText(std::vector<int>{0, 1, 2, 5, 7, 8}), "0-2,5,7-8");
+}
+
+TEST(Layout, OverrideNamesTheRoles) {
+  const std::vector<std::string> hosts(8, "a");
+  const Layout layout =
+      MakeLayout(hosts, std::vector<int64_t>{1, 1, 1}, {}, "coordinator=0 shards=0,4 workers=1-3,5-7");
+  EXPECT_THAT(layout.shards, ElementsAre(0, 4));
+  EXPECT_THAT(layout.workers, ElementsAre(1, 2, 3, 5, 6, 7));
+  EXPECT_TRUE(layout.ranks[0].coordinator);
+  EXPECT_FALSE(layout.ranks[0].worker);
+  EXPECT_EQ(layout.ranks[4].shard_index, 1);
+  EXPECT_FALSE(layout.ranks[4].coordinator);
+  // The shards need not include the coordinator, a rank may be both, and order does not matter.
+  const Layout other =
+      MakeLayout(std::vector<std::string>(3, "a"), std::vector<int64_t>{1, 1}, {}, " workers=2,1  shards=1 ");
+  EXPECT_THAT(other.shards, ElementsAre(1));
+  EXPECT_THAT(other.workers, ElementsAre(1, 2));
+  EXPECT_FALSE(other.ranks[0].shard);
+  EXPECT_TRUE(other.ranks[1].shard && other.ranks[1].worker);
+}
+
+TEST(Layout, BadOverridesAreUsageErrors) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"shards=0 workers=1-4", "names rank 4, but there are 4 ranks"},
+      {"shards=0 workers=1-2", "gives rank 3 nothing to do"},
+      {"shards=0", "names no worker"},
+      {"workers=0-3", "names no shard"},
+      {"shards= workers=0-3", "'' in 'shards=' is no rank"},
+      {"shards=0 workers=1,2,2,3", "rank 2 twice"},
+      {"shards=0 shards=1 workers=1-3", "'shards' twice"},
+      {"coordinator=1 shards=0 workers=1-3", "the coordinator is rank 0"},
+      {"shards=0 workers=3-1", "runs backwards"},
+      {"shards=0 workers=1,,3", "'' in 'workers=1,,3' is no rank"},
+      {"shards=0 workers=1-x", "'x' in 'workers=1-x' is no rank"},
+      {"shards=-1 workers=1-3", "'' in 'shards=-1' is no rank"},
+      {"shard=0 workers=1-3", "'shard=0' is no role"},
+      {"shards workers=1-3", "'shards' is no role"},
+      {"shards=0 workers=99999999999", "'99999999999' in"},
+  };
+  for (const auto& [text, message] : cases) {
+    try {
+      ParseLayoutSpec(text, 4);
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::kUsage);
+      EXPECT_THAT(error.message(), HasSubstr(message)) << text;
+    }
+  }
 }
 
 TEST(Layout, MoreShardsThanPartitionsIsAUsageError) {

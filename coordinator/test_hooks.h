@@ -1,0 +1,21 @@
+// Faults that tests of whole runs ask a worker for, by environment variables; without them nothing happens.
+//   HULLFT_TEST_TASK_MS=MS          every finetuning task begins with a sleep: a run long enough to be disturbed
+//   HULLFT_TEST_HANG=RANK:TASK      the worker of this rank never comes back from its so-many-th task, counted from 1
+#pragma once
+
+#include <cstdint>
+
+namespace hullft::coordinator {
+
+struct TestHooks {
+  int task_ms = 0;
+  int hang_rank = -1;
+  int64_t hang_task = 0;
+
+  // Throws kUsage for a variable that does not parse.
+  static TestHooks FromEnvironment();
+  // At the start of this rank's so-many-th task, from 1.
+  void BeforeTask(int rank, int64_t task) const;
+};
+
+}  // namespace hullft::coordinator
