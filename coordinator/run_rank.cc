@@ -23,6 +23,7 @@
 #include "coordinator/messages.h"
 #include "coordinator/roles.h"
 #include "index/node_copy.h"
+#include "worker/device.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -89,7 +90,7 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
   if (roles.worker) {
     ready.worker = std::make_unique<WorkerRole>(world, ready.layout, settings, context.threads);
     report->worker = true;
-    report->device = settings.device;
+    report->device = settings.device;  // LoadModels puts what it came to in its place
     report->tokenizer_digest = ready.worker->tokenizer_digest();
     report->encoder_digest = ready.worker->encoder_digest();
   }
@@ -220,6 +221,7 @@ void LoadModels(comm::Communicator& world, const Ready& ready, RankReport* repor
   try {
     ready.worker->LoadTuner(exchange);
     report->model_digest = ready.worker->model_digest();
+    report->device = worker::ChooseDevice(report->device, exchange.node.rank);
   } catch (const std::exception& error) {
     report->failure = Failure::From(error);
   }
