@@ -6,15 +6,7 @@
 
 #include "common/error.h"
 #include "common/parallel.h"
-
-// The BLAS that the program is linked with, by its Fortran name; MKL's thread count of the calling thread where it is
-// MKL (weak: another BLAS takes its own number of threads).
-extern "C" {
-void sgemm_(const char* transa, const char* transb, const int* m, const int* n, const int* k, const float* alpha,
-            const float* a, const int* lda, const float* b, const int* ldb, const float* beta, float* c,
-            const int* ldc);
-[[gnu::weak]] int MKL_Set_Num_Threads_Local(int threads);
-}
+#include "coordinator/blas.h"
 
 namespace hullft::coordinator {
 namespace {

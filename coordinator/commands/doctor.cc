@@ -14,13 +14,12 @@
 #include "common/options.h"
 #include "common/parallel.h"
 #include "common/progress.h"
+#include "coordinator/blas.h"
 #include "coordinator/commands/commands.h"
 #include "worker/system_info.h"
 #ifdef HULLFT_MPI
 #include <mpi.h>
 #endif
-
-extern "C" void sgemm_();  // BLAS: only its address is taken
 
 namespace hullft::coordinator {
 namespace {

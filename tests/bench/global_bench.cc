@@ -7,14 +7,8 @@
 #include <random>
 
 #include "common/parallel.h"
+#include "coordinator/blas.h"
 #include "coordinator/oracle.h"
-
-extern "C" {
-void sgemm_(const char* transa, const char* transb, const int* m, const int* n, const int* k, const float* alpha,
-            const float* a, const int* lda, const float* b, const int* ldb, const float* beta, float* c,
-            const int* ldc);
-[[gnu::weak]] int MKL_Set_Num_Threads_Local(int threads);
-}
 
 namespace hullft::coordinator {
 namespace {
