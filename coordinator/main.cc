@@ -30,6 +30,7 @@ constexpr Command kCommands[] = {
     {"select", SelectCommand, "choose a multiset for each target from a pool of embeddings"},
     {"tune", TuneCommand, "finetune a model on given sequences and score given documents"},
     {"tokenize", TokenizeCommand, "text to token ids and back"},
+    {"bench", BenchCommand, "measure this machine: hullft bench SUBJECT"},
     {"plan", PlanCommand, "memory, disk, network and time of a planned cluster"},
     {"submit", SubmitCommand, "write the Slurm job script of a run and submit it"},
     {"doctor", DoctorCommand, "what this build and this machine can do"},

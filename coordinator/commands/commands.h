@@ -9,6 +9,7 @@ namespace hullft::coordinator {
 using Arguments = std::vector<std::string>;  // the words after the subcommand
 
 // Each returns the exit status; failures are thrown as hullft::Error.
+int BenchCommand(const Arguments& args);  // bench cluster, ... (coordinator/bench/subjects.h)
 int EmbedCommand(const Arguments& args);
 int IndexCommand(const Arguments& args);  // index build | info | verify | search
 int PlanCommand(const Arguments& args);

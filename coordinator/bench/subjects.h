@@ -1,0 +1,11 @@
+// The subjects of `hullft bench`. Each takes the words after its name, measures, and prints a table of figures
+// (common/figures.h); with --output it writes them as JSON too. Returns the exit status.
+#pragma once
+
+#include "coordinator/commands/commands.h"
+
+namespace hullft::coordinator {
+
+int BenchCluster(const Arguments& args);
+
+}  // namespace hullft::coordinator
