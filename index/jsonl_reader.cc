@@ -95,10 +95,10 @@ void Rejects::Add(std::string_view path, int64_t line, std::string_view reason) 
   }
   if (count_ <= max_rejects_) return;
   const std::string where = file_.empty() ? "" : fmt::format("; the bad records are listed in {}", file_.string());
-  throw Error(Code::kData, fmt::format("{}:{}: the record {}", path, line, reason),
-              max_rejects_ == 0
-                  ? "mend or remove the line, or allow bad records with --max-rejects" + where
-                  : fmt::format("more than {} bad records: mend them, or raise --max-rejects{}", max_rejects_, where));
+  std::string hint = fmt::format("more than {} bad records: mend them, or raise --max-rejects{}", max_rejects_, where);
+  if (max_rejects_ == 0) hint = "mend or remove the line, or allow bad records with --max-rejects" + where;
+  if (max_rejects_ == kNoneAllowed) hint = "mend or remove the line";
+  throw Error(Code::kData, fmt::format("{}:{}: the record {}", path, line, reason), hint);
 }
 
 struct JsonlReader::Impl {

@@ -34,6 +34,8 @@ struct JsonlOptions {
 // the reason and what to do, at the first one above the limit. The file is created at the first bad record.
 class Rejects {
  public:
+  static constexpr int64_t kNoneAllowed = -1;  // max_rejects of a caller whose user cannot allow any
+
   // file: where to write; empty: nowhere. An older file of that name is replaced.
   Rejects(std::filesystem::path file, int64_t max_rejects);
   virtual ~Rejects() = default;

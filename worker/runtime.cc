@@ -36,7 +36,12 @@ void CallTorch(const std::function<void()>& body) {
   } catch (const std::bad_alloc&) {
     throw Error(Code::kMemory, "out of memory", "use a smaller model, shorter sequences or fewer threads");
   } catch (const c10::Error& error) {
-    throw Error(Code::kInternal, std::string("Torch: ") + error.what_without_backtrace());
+    const std::string what = error.what_without_backtrace();
+    // The CPU allocator throws the base class; only its text tells.
+    const bool memory = what.find("DefaultCPUAllocator: can't allocate memory") != std::string::npos ||
+                        what.find("DefaultCPUAllocator: not enough memory") != std::string::npos;
+    if (memory) throw Error(Code::kMemory, what, "use a smaller model, shorter sequences or fewer threads");
+    throw Error(Code::kInternal, "Torch: " + what);
   }
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 // Every record must be good: a row left out would shift all rows after it.
 std::vector<std::string> ReadTexts(const std::string& path) {
-  index::Rejects rejects({}, /*max_rejects=*/0);
+  index::Rejects rejects({}, index::Rejects::kNoneAllowed);
   index::JsonlReader reader(path, &rejects);
   std::vector<std::string> texts;
   for (index::Record record; reader.Next(&record);) texts.emplace_back(record.text);
