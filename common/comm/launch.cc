@@ -59,6 +59,14 @@ void CheckWorldSize(int world_size) {
               "start with `srun --mpi=pmix`, or with mpirun of the Open MPI that hullft was built with");
 }
 
+std::string OpenFenceWarning() {
+  const char* fence = std::getenv("SLURM_PMIX_FENCE");
+  const bool by_srun = SlurmStepTasks() && NumberFrom("PMIX_RANK") == 0 && !NumberFrom("OMPI_COMM_WORLD_SIZE");
+  if (!by_srun || NumberFrom("SLURM_STEP_NUM_NODES").value_or(1) < 2 || fence != nullptr) return "";
+  return "srun on several nodes: should ranks crash inside MPI_Init, `export SLURM_PMIX_FENCE=ring` before srun; "
+         "hullft.sbatch does";
+}
+
 std::string HostName() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0) throw IoError("read", "this machine's host name");

@@ -22,6 +22,10 @@ std::optional<LaunchedRanks> RanksFromEnvironment();
 // are what `srun` without the right PMI plug-in gives, with no error of its own.
 void CheckWorldSize(int world_size);
 
+// What srun's ranks on several nodes should know before MPI_Init, in which they can crash (docs/decisions/0030); empty
+// where there is nothing to say, and in all ranks but the first.
+std::string OpenFenceWarning();
+
 // This machine's name, as gethostname(2) gives it.
 std::string HostName();
 

@@ -10,6 +10,7 @@
 
 #include "common/comm/launch.h"
 #include "common/error.h"
+#include "common/log.h"
 
 namespace hullft::comm {
 namespace {
@@ -49,6 +50,7 @@ MpiLink::MpiLink(const MpiOptions& options)
   int done = 0, provided = 0;
   MPI_Initialized(&done);
   HULLFT_CHECK(done == 0, "MPI can be started once in a process");
+  if (const std::string warning = OpenFenceWarning(); !warning.empty()) spdlog::warn(warning);
   Check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   Check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   Check(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
