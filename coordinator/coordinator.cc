@@ -278,6 +278,7 @@ Row Coordinator::RowOf(int64_t query, const Selected& selected, const TuneDone& 
   row.rounded_residual_norm = selected.rounded_residual_norm;
   row.iterations = selected.iterations;
   row.stop = selected.stop;
+  row.measures = selected.measures;
   row.pool = selected.pool;
   row.global = selected.global;
   row.pool_objective = selected.pool_objective;

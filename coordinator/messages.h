@@ -190,6 +190,7 @@ struct Selected {
   double objective = 0, gap = 0, residual_norm = 0, rounded_residual_norm = 0;
   int iterations = 0;
   std::string stop;
+  select::Measures measures;
   int64_t pool = 0;
   bool global = false;                   // chosen from the whole corpus
   std::optional<double> pool_objective;  // of the K nearest, where both were run
@@ -199,7 +200,8 @@ struct Selected {
   template <class A>
   void Wire(A& a) {
     a(query, failure, ids, counts, weights, objective, gap, residual_norm, rounded_residual_norm, iterations, stop,
-      pool, global, pool_objective, coverage, search_ms, select_ms, fetch_ms, training);
+      measures.support, measures.distinct, measures.largest, measures.effective, measures.redundancy,
+      measures.rounding_loss, pool, global, pool_objective, coverage, search_ms, select_ms, fetch_ms, training);
   }
 };
 

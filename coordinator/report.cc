@@ -60,6 +60,41 @@ void AddTimes(const StageTimes& from, double share, StageTimes* to) {
   to->score_after += share * from.score_after;
 }
 
+// What a row's selection says of itself. The measures are missing in rows of older versions.
+struct Figure {
+  const char* name;
+  double (*of)(const Row& row);
+  bool measure;
+};
+constexpr Figure kFigures[] = {
+    {"objective", [](const Row& row) { return row.objective; }, false},
+    {"gap", [](const Row& row) { return row.gap; }, false},
+    {"residual_norm", [](const Row& row) { return row.residual_norm; }, false},
+    {"rounded_residual_norm", [](const Row& row) { return row.rounded_residual_norm; }, false},
+    {"iterations", [](const Row& row) { return static_cast<double>(row.iterations); }, false},
+    {"support_size", [](const Row& row) { return static_cast<double>(row.measures->support); }, true},
+    {"distinct", [](const Row& row) { return static_cast<double>(row.measures->distinct); }, true},
+    {"effective_sequences", [](const Row& row) { return row.measures->effective; }, true},
+    {"largest_multiplicity", [](const Row& row) { return static_cast<double>(row.measures->largest); }, true},
+    {"redundancy", [](const Row& row) { return row.measures->redundancy; }, true},
+    {"rounding_loss", [](const Row& row) { return row.measures->rounding_loss; }, true},
+};
+
+std::vector<std::pair<std::string, double>> SelectionMeans(std::span<const Row* const> rows) {
+  std::vector<std::pair<std::string, double>> means;
+  for (const Figure& figure : kFigures) {
+    double sum = 0;
+    int count = 0;
+    for (const Row* row : rows) {
+      if (figure.measure && !row->measures) continue;
+      sum += figure.of(*row);
+      ++count;
+    }
+    means.emplace_back(figure.name, count > 0 ? sum / count : 0.0);
+  }
+  return means;
+}
+
 Summary Summarize(const std::string& subset, std::span<const Row* const> rows) {
   Summary summary;
   summary.subset = subset;
@@ -69,6 +104,7 @@ Summary Summarize(const std::string& subset, std::span<const Row* const> rows) {
   }
   summary.queries = static_cast<int64_t>(finished.size());
   summary.failed = static_cast<int64_t>(rows.size() - finished.size());
+  summary.selection = SelectionMeans(finished);
   if (finished.empty()) return summary;
   const auto n = static_cast<double>(finished.size());
   for (const Row* row : finished) {
@@ -166,7 +202,7 @@ std::string TimingsTable(const Report& report) {
 
 std::string ReportJson(const Report& report) {
   using Json = nlohmann::ordered_json;
-  Json results = Json::array(), timings = Json::array();
+  Json results = Json::array(), selections = Json::array(), timings = Json::array();
   for (const Summary& line : Lines(report)) {
     results.push_back({{"subset", line.subset},
                        {"queries", line.queries},
@@ -181,6 +217,9 @@ std::string ReportJson(const Report& report) {
                        {"bpb_first_window_after", line.first_window_after},
                        {"percent_first_window", line.first_window_percent},
                        {"coverage", line.coverage}});
+    Json selection = {{"subset", line.subset}};
+    for (const auto& [name, mean] : line.selection) selection[name] = mean;
+    selections.push_back(std::move(selection));
     timings.push_back({{"subset", line.subset},
                        {"embed_ms", line.ms.embed},
                        {"search_ms", line.ms.search},
@@ -191,7 +230,9 @@ std::string ReportJson(const Report& report) {
                        {"score_after_ms", line.ms.score_after},
                        {"total_ms", line.total_ms}});
   }
-  return Json{{"results", results}, {"timings", timings}}.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return Json{{"results", results}, {"selection", selections}, {"timings", timings}}.dump(
+             2, ' ', false, Json::error_handler_t::replace) +
+         "\n";
 }
 
 std::string ReportCsv(const Report& report) {
@@ -200,13 +241,17 @@ std::string ReportCsv(const Report& report) {
       "before,"
       "bpb_first_window_after,percent_first_window,coverage,embed_ms,search_ms,select_ms,fetch_ms,score_before_ms,tune_"
       "ms,"
-      "score_after_ms,total_ms\n";
+      "score_after_ms,total_ms";
+  for (const Figure& figure : kFigures) text += std::string(",") + figure.name;
+  text += "\n";
   for (const Summary& line : Lines(report)) {
-    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", CsvField(line.subset),
+    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}", CsvField(line.subset),
                         line.queries, line.failed, line.bpb_before, line.bpb_after, line.percent, line.percent_low,
                         line.percent_high, line.mean_ratio_percent, line.first_window_before, line.first_window_after,
                         line.first_window_percent, line.coverage, line.ms.embed, line.ms.search, line.ms.select,
                         line.ms.fetch, line.ms.score_before, line.ms.tune, line.ms.score_after, line.total_ms);
+    for (const auto& [name, mean] : line.selection) text += fmt::format(",{}", mean);
+    text += "\n";
   }
   return text;
 }

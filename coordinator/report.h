@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "coordinator/row.h"
@@ -22,7 +23,9 @@ struct Summary {
   double mean_ratio_percent = 0;             // mean over queries of 100 * after / before
   double first_window_before = 0, first_window_after = 0, first_window_percent = 0;
   double coverage = 1;  // the lowest of the rows
-  StageTimes ms;        // means over queries
+  // Means over the rows that have them of what the selection says of itself: name of the row's field, mean.
+  std::vector<std::pair<std::string, double>> selection;
+  StageTimes ms;  // means over queries
   double total_ms = 0;
 };
 
@@ -36,9 +39,10 @@ struct Report {
 Report MakeReport(const std::vector<Row>& rows);
 std::string ResultsTable(const Report& report);
 std::string TimingsTable(const Report& report);
-// {"results": [...], "timings": [...]}, pretty-printed, each with a line per subset and one for all.
+// {"results": [...], "selection": [...], "timings": [...]}, pretty-printed, each with a line per subset and one for
+// all.
 std::string ReportJson(const Report& report);
-// One line per subset and one for all; timings are the columns that end in _ms.
+// One line per subset and one for all; timings are the columns that end in _ms, the selection's are the last.
 std::string ReportCsv(const Report& report);
 
 }  // namespace hullft::coordinator

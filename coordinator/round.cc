@@ -227,6 +227,7 @@ void Round::Own::Chosen(const select::Selection& chosen) {
   result.rounded_residual_norm = chosen.rounded_residual_norm;
   result.iterations = chosen.iterations;
   result.stop = chosen.stop;
+  result.measures = chosen.measures;
 }
 
 void Round::Choose(const RoundWork& work, std::vector<Own>* own) const {

@@ -48,6 +48,18 @@ StageTimes TimesFromJson(const Json& json) {
   return ms;
 }
 
+std::optional<select::Measures> MeasuresFromJson(const Json& json) {
+  if (!json.contains("effective_sequences")) return std::nullopt;
+  select::Measures measures;
+  json.at("support_size").get_to(measures.support);
+  json.at("distinct").get_to(measures.distinct);
+  json.at("effective_sequences").get_to(measures.effective);
+  json.at("largest_multiplicity").get_to(measures.largest);
+  json.at("redundancy").get_to(measures.redundancy);
+  json.at("rounding_loss").get_to(measures.rounding_loss);
+  return measures;
+}
+
 void ReadResult(const Json& json, Row* row) {
   json.at("ids").get_to(row->ids);
   json.at("counts").get_to(row->counts);
@@ -58,6 +70,7 @@ void ReadResult(const Json& json, Row* row) {
   json.at("rounded_residual_norm").get_to(row->rounded_residual_norm);
   json.at("iterations").get_to(row->iterations);
   json.at("stop").get_to(row->stop);
+  row->measures = MeasuresFromJson(json);
   json.at("pool").get_to(row->pool);
   const std::string mode = json.value("pool_mode", "knn");  // rows written before there was another
   if (mode != "knn" && mode != "global") throw DataError("pool_mode is '{}', neither 'knn' nor 'global'", mode);
@@ -105,6 +118,14 @@ std::string ToJsonLine(const Row& row) {
                  {"gradients", row.gradients},
                  {"tokens_trained", row.tokens_trained},
                  {"ms", TimesJson(row.ms)}});
+    if (row.measures) {
+      json.update({{"support_size", row.measures->support},
+                   {"distinct", row.measures->distinct},
+                   {"effective_sequences", row.measures->effective},
+                   {"largest_multiplicity", row.measures->largest},
+                   {"redundancy", row.measures->redundancy},
+                   {"rounding_loss", row.measures->rounding_loss}});
+    }
     if (row.pool_objective) {
       json.update({{"pool_objective", *row.pool_objective}, {"pool_regret", *row.pool_objective - row.objective}});
     }

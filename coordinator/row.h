@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "coordinator/select/measures.h"
+
 namespace hullft::coordinator {
 
 // Wall-clock milliseconds of the stages of one query. embed, search and fetch are a round's time divided by its
@@ -37,6 +39,7 @@ struct Row {
   double objective = 0, gap = 0, residual_norm = 0, rounded_residual_norm = 0;
   int iterations = 0;
   std::string stop;
+  std::optional<select::Measures> measures;  // rows of older versions have none
   int64_t pool = 0;     // sequences the selection chose from: K, fewer in a small corpus; all of them in global mode
   bool global = false;  // chosen from the whole corpus, not from the K nearest
   // Objective of the K nearest where both were run; what the pool cost is pool_objective - objective.

@@ -75,7 +75,7 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
   const auto held = ShareCopies(world, copies, comm::After(kPrepareWait));
   ready.corpus = index::ReadCorpusInfo(settings.corpus);
   report->corpus_digest = ready.corpus.digest;
-  if ((settings.method == "knn" || settings.method == "random") && settings.select.n > ready.corpus.sequences) {
+  if (select::TakesEachOnce(settings.select.method) && settings.select.n > ready.corpus.sequences) {
     throw Error(Code::kUsage,
                 fmt::format("--n {} is more than the {} sequences of {}: {} takes each at most once", settings.select.n,
                             ready.corpus.sequences, settings.corpus, settings.method),

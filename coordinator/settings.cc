@@ -33,21 +33,13 @@ void RunSettings::Bind(OptionTable* table) {
   table->Add("limit", &limit, "run only the first so many queries; 0: all").Range(0, 1e15).NotPartOfResult();
 
   table->Group("Selection");
-  table->Add("method", &method, "how the multiset is chosen").OneOf({"hullft", "knn", "random", "sift"});
-  table->Add("n", &select.n, "N, sequences of the multiset with their repeats").Range(1, 1e6);
   table
       ->Add("pool", &pool,
             "what hullft chooses from: knn (the K nearest), global (the whole corpus), both (to compare)")
       .OneOf({"knn", "global", "both"});
   table->Add("k", &k, "K, nearest sequences to choose from").Range(1, 1e6);
   table->Add("margin", &margin, "candidates beyond K that are re-scored exactly").Range(0, 1e6);
-  table->Add("max-iter", &select.max_iter, "Frank-Wolfe iterations").Range(1, 1e6);
-  table->Add("tol", &select.tol, "Frank-Wolfe ends when the residual's norm is below").Range(0, 10);
-  table->Add("swap-passes", &select.swap_passes, "passes of the integerization's local search").Range(0, 1000);
-  table->Add("rounding", &rounding, "weights to counts: geometry (the method) or remainder (its ablation)")
-      .OneOf({"geometry", "remainder"});
-  table->Add("sift-lambda", &select.sift_lambda, "observation noise of SIFT").Range(1e-12, 1e12);
-  table->Add("seed", &seed, "of the method random").Range(0, 9e15);
+  BindSelection(table);
 
   table->Group("Finetuning");
   table->Add("lr", &tune.learning_rate, "learning rate of Adam").Range(0, 1);
@@ -97,16 +89,13 @@ void RunSettings::Finish() {
     }
     tune.refresh = value;
   }
-  select.method = select::MethodFromName(method);
-  select.rounding = rounding == "remainder" ? select::Rounding::kRemainder : select::Rounding::kGeometry;
-  select.seed = static_cast<uint64_t>(seed);
-  for (const std::string& fault : {select.Validate(), tune.Validate()}) {
+  for (const std::string& fault : {FinishSelection(), tune.Validate()}) {
     if (!fault.empty()) faults.push_back(fault);
   }
   if (pool != "knn" && method != "hullft") {
     faults.push_back(fmt::format("--pool {}: the method {} chooses from the K nearest only", pool, method));
   }
-  if ((method == "knn" || method == "random") && select.n > k) {
+  if (select::TakesEachOnce(select.method) && select.n > k) {
     faults.push_back(
         fmt::format("--n {} is more than --k {}: {} takes each sequence at most once", select.n, k, method));
   }

@@ -6,25 +6,21 @@
 #include <string>
 
 #include "common/options.h"
-#include "coordinator/select/select.h"
+#include "coordinator/selection_flags.h"
 #include "worker/tuner.h"
 
 namespace hullft::coordinator {
 
-struct RunSettings {
+struct RunSettings : SelectionFlags {
   std::string corpus, queries, model, encoder, output;
   std::string query_embeddings;  // .npy, a row per record of the queries file; the encoder is then not needed
 
   std::string stage;           // folder on the nodes' own disks that partitions are copied to first; "": none
   bool allow_partial = false;  // go on without partitions that are missing or damaged: coverage < 1 in every row
 
-  std::string method = "hullft";
   std::string pool = "knn";  // or "global": the whole corpus; "both": global, and the pool's objective beside it
   int k = 200;               // K, pool size
   int margin = 32;  // candidates beyond K that are re-scored exactly, so that library rounding cannot change the pool
-  std::string rounding = "geometry";
-  select::SelectOptions select;  // n, max_iter, tol, swap_passes, sift_lambda; the rest is set by Finish
-  int64_t seed = 42;
 
   worker::TuneSettings tune;  // learning_rate, max_length, dropout, prefix_token; refresh is set by Finish
   std::string refresh = "2";  // r, or "inf"

@@ -1,4 +1,3 @@
-#include "coordinator/select/select.h"
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -8,16 +7,15 @@
 #include "common/options.h"
 #include "common/parallel.h"
 #include "coordinator/commands/commands.h"
+#include "coordinator/selection_flags.h"
 
 namespace hullft::coordinator {
 namespace {
 
-struct Settings {
-  std::string embeddings, targets, method = "hullft", rounding = "geometry";
-  int64_t seed = 42;
+struct Settings : SelectionFlags {
+  std::string embeddings, targets;
   int threads = 0;
   bool json = false;
-  select::SelectOptions select;
 };
 
 std::string ShapeText(const NpyFile& file) {
@@ -73,7 +71,13 @@ std::string Line(int64_t target, const Settings& settings, const select::Selecti
                                  {"objective", s.objective},
                                  {"gap", s.gap},
                                  {"residual_norm", s.residual_norm},
-                                 {"rounded_residual_norm", s.rounded_residual_norm}};
+                                 {"rounded_residual_norm", s.rounded_residual_norm},
+                                 {"support_size", s.measures.support},
+                                 {"distinct", s.measures.distinct},
+                                 {"effective_sequences", s.measures.effective},
+                                 {"largest_multiplicity", s.measures.largest},
+                                 {"redundancy", s.measures.redundancy},
+                                 {"rounding_loss", s.measures.rounding_loss}};
   return line.dump() + "\n";
 }
 
@@ -85,24 +89,14 @@ bool ParseSettings(const Arguments& args, Settings* s) {
       "the order of the file.");
   table.Add("embeddings", &s->embeddings, "pool.npy: K x d (one pool for all targets) or Q x K x d").Required();
   table.Add("targets", &s->targets, "targets.npy: Q x d").Required();
-  table.Add("method", &s->method, "how to choose").OneOf({"hullft", "knn", "random", "sift"});
-  table.Add("n", &s->select.n, "size of the multiset").Range(1, 1000000);
-  table.Add("max-iter", &s->select.max_iter, "Frank-Wolfe iterations at most").Range(1, 1000000000);
-  table.Add("tol", &s->select.tol, "stop when the residual is shorter").Range(0, 1e30);
-  table.Add("swap-passes", &s->select.swap_passes, "passes of the rounding's local search").Range(0, 1000000);
-  table.Add("rounding", &s->rounding, "weights to counts: geometry (the method) or remainder (its ablation)")
-      .OneOf({"geometry", "remainder"});
-  table.Add("sift-lambda", &s->select.sift_lambda, "observation noise of SIFT").Range(1e-300, 1e300);
-  table.Add("seed", &s->seed, "seed of the random method; each target has its own draw");
+  s->BindSelection(&table);
   table.Add("threads", &s->threads, "targets worked on at once; 0 = every core this process may use")
       .Range(0, 4096)
       .NotPartOfResult();
   table.Add("json", &s->json, "accepted for symmetry with other commands: the output is JSON in any case")
       .NotPartOfResult();
   if (table.Parse(args)) return false;
-  s->select.method = select::MethodFromName(s->method);
-  s->select.rounding = s->rounding == "remainder" ? select::Rounding::kRemainder : select::Rounding::kGeometry;
-  s->select.seed = static_cast<uint64_t>(s->seed);
+  if (const std::string faults = s->FinishSelection(); !faults.empty()) throw Error(Code::kUsage, faults);
   return true;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "common/hash.h"
 #include "coordinator/select/kernels.h"
@@ -32,6 +33,79 @@ class SplitMix64 {
   uint64_t state_;
 };
 
+// <x_i, x_row> for every i.
+std::vector<double> GramColumn(std::span<const float> rows, int k, int d, int row) {
+  const float* x = rows.data() + static_cast<size_t>(row) * d;
+  const std::vector<double> wide(x, x + d);
+  std::vector<double> column(k);
+  BestKernels().row_dots(rows.data(), k, d, wide.data(), column.data());
+  return column;
+}
+
+// The posterior covariance of one pool under SIFT's picks, as far as it is asked for.
+class SiftCovariance {
+ public:
+  SiftCovariance(std::span<const float> rows, std::span<const double> tx, int k, int d, double lambda)
+      : rows_(rows), k_(k), d_(d), lambda_(lambda), target_(tx.begin(), tx.end()), variance_(k), slot_(k, -1) {
+    std::vector<double> wide(d);
+    for (int i = 0; i < k; ++i) {
+      std::copy_n(rows.data() + static_cast<size_t>(i) * d, d, wide.begin());
+      variance_[i] = BestKernels().dot(wide.data(), wide.data(), d);
+    }
+  }
+
+  // The target's variance that conditioning on a row removes: its first row with the most, and how much.
+  std::pair<int, double> Best() const {
+    int best = 0;
+    double best_gain = -1;
+    for (int j = 0; j < k_; ++j) {
+      const double gain = target_[j] * target_[j] / (variance_[j] + lambda_);
+      if (gain > best_gain) best = j, best_gain = gain;
+    }
+    return {best, best_gain};
+  }
+
+  void Condition(int row) {
+    picked_.push_back(Column(row));
+    const std::vector<double>& column = picked_.back();
+    const double noise = variance_[row] + lambda_, target_row = target_[row];
+    noise_.push_back(noise);
+    for (int a = 0; a < k_; ++a) {
+      target_[a] -= target_row * column[a] / noise;
+      variance_[a] -= column[a] * column[a] / noise;
+    }
+  }
+
+ private:
+  struct Held {
+    std::vector<double> column;
+    size_t picks = 0;  // conditioned on so many of them
+  };
+  // Column `row` conditioned on all picks so far.
+  const std::vector<double>& Column(int row) {
+    if (slot_[row] < 0) {
+      slot_[row] = static_cast<int>(held_.size());
+      held_.push_back({GramColumn(rows_, k_, d_, row)});
+    }
+    Held& held = held_[slot_[row]];
+    for (; held.picks < picked_.size(); ++held.picks) {
+      const std::vector<double>& used = picked_[held.picks];
+      const double at_row = used[row], noise = noise_[held.picks];
+      for (int a = 0; a < k_; ++a) held.column[a] -= used[a] * at_row / noise;
+    }
+    return held.column;
+  }
+
+  const std::span<const float> rows_;
+  const int k_, d_;
+  const double lambda_;
+  std::vector<double> target_, variance_;  // k_tj and k_jj
+  std::vector<int> slot_;                  // of a row in held_, -1 when it was never picked
+  std::vector<Held> held_;
+  std::vector<std::vector<double>> picked_;  // each pick's column as it was then, and k_jj + lambda
+  std::vector<double> noise_;
+};
+
 }  // namespace
 
 std::vector<int> NearestRows(std::span<const double> tx, int n) {
@@ -55,43 +129,32 @@ std::vector<int> RandomRows(int k, int n, uint64_t seed, const std::string& key)
 
 std::vector<int> SiftRows(std::span<const float> rows, std::span<const double> tx, int k, int d, int n, double lambda,
                           std::vector<double>* gains) {
-  std::vector<double> target(tx.begin(), tx.end());  // k_tj as conditioned so far
-  std::vector<double> variance(k);                   // k_jj as conditioned so far
-  std::vector<std::vector<double>> gram(k), used;    // prior columns by row; conditioned columns by pick
-  std::vector<double> used_noise;                    // k_jj + lambda at each pick
-  for (int i = 0; i < k; ++i) {
-    const float* x = rows.data() + static_cast<size_t>(i) * d;
-    const std::vector<double> wide(x, x + d);
-    variance[i] = BestKernels().dot(wide.data(), wide.data(), d);
-  }
+  SiftCovariance covariance(rows, tx, k, d, lambda);
   std::vector<int> picks;
   for (int pick = 0; pick < n; ++pick) {
-    int best = 0;
-    double best_gain = -1;
-    for (int j = 0; j < k; ++j) {
-      const double gain = target[j] * target[j] / (variance[j] + lambda);
-      if (gain > best_gain) best = j, best_gain = gain;
+    const auto [row, gain] = covariance.Best();
+    covariance.Condition(row);
+    picks.push_back(row);
+    if (gains != nullptr) gains->push_back(gain);
+  }
+  return picks;
+}
+
+std::vector<int> MmrRows(std::span<const float> rows, std::span<const double> tx, int k, int d, int n, double lambda) {
+  std::vector<int> picks;
+  std::vector<double> nearest(k, 0.0);  // the largest <y, x> with a picked y
+  std::vector<char> taken(k, 0);
+  while (static_cast<int>(picks.size()) < n) {
+    int best = -1;
+    double best_value = 0;
+    for (int i = 0; i < k; ++i) {
+      const double value = lambda * tx[i] - (1 - lambda) * nearest[i];
+      if (taken[i] == 0 && (best < 0 || value > best_value)) best = i, best_value = value;
     }
-    if (gram[best].empty()) {
-      const float* x = rows.data() + static_cast<size_t>(best) * d;
-      const std::vector<double> wide(x, x + d);
-      gram[best].resize(k);
-      BestKernels().row_dots(rows.data(), k, d, wide.data(), gram[best].data());
-    }
-    std::vector<double> column = gram[best];
-    for (size_t p = 0; p < used.size(); ++p) {
-      const double at_best = used[p][best];
-      for (int a = 0; a < k; ++a) column[a] -= used[p][a] * at_best / used_noise[p];
-    }
-    const double noise = variance[best] + lambda, target_best = target[best];
-    for (int a = 0; a < k; ++a) {
-      target[a] -= target_best * column[a] / noise;
-      variance[a] -= column[a] * column[a] / noise;
-    }
-    used.push_back(std::move(column));
-    used_noise.push_back(noise);
+    const std::vector<double> column = GramColumn(rows, k, d, best);
+    for (int i = 0; i < k; ++i) nearest[i] = picks.empty() ? column[i] : std::max(nearest[i], column[i]);
+    taken[best] = 1;
     picks.push_back(best);
-    if (gains != nullptr) gains->push_back(best_gain);
   }
   return picks;
 }

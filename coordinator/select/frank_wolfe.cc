@@ -128,6 +128,8 @@ class PoolRun {
     }
     if (std::sqrt(std::max(residual_sq, 0.0)) < options.tol) return "tol";
     const int row = Oracle();
+    result_.objectives.push_back(0.5 * residual_sq);
+    result_.gaps.push_back(tx_[row] - xc_[row] - (state->tc() - state->cc()));
     const std::vector<double>& column = Column(row);
     Direction direction = state->Towards(tx_[row], column[row], xc_[row]);
     if (!rho.empty() || state->Cancelled(direction, column[row])) {
@@ -156,6 +158,10 @@ class PoolRun {
     result_.residual_sq = rho_sq;
     result_.gap = std::max(0.0, best - (rho_target - rho_sq));  // <c, rho> = <t, rho> - <rho, rho>
     result_.target_sq = state.target_sq();
+    result_.objectives.resize(result_.iterations);  // the update that "denom" refused has left its own
+    result_.gaps.resize(result_.iterations);
+    result_.objectives.push_back(0.5 * rho_sq);
+    result_.gaps.push_back(result_.gap);
     const std::vector<int> order = OrderByWeight(state.weights(), state.support(), options.n);
     for (const int i : order) {
       const int point = static_cast<int>(state.support()[i]);

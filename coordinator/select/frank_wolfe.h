@@ -78,6 +78,8 @@ struct FrankWolfeResult {
   double gap = 0;              // max_i <x_i - c, rho>, never negative
   std::vector<int> path;       // the point of each update
   std::vector<double> gammas;  // its step length
+  // f and the gap before each update and at the end (iterations + 1 values); of RunOnPool only.
+  std::vector<double> objectives, gaps;
 };
 
 // The reference trajectory on one pool. rows float32 [k][d], target float64 [d] (widened), tx = X t (from

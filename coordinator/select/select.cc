@@ -21,7 +21,16 @@ struct Named {
   Method method;
 };
 constexpr Named kMethods[] = {
-    {"hullft", Method::kHullft}, {"knn", Method::kKnn}, {"random", Method::kRandom}, {"sift", Method::kSift}};
+    {"hullft", Method::kHullft}, {"knn", Method::kKnn}, {"random", Method::kRandom},
+    {"sift", Method::kSift},     {"mmr", Method::kMmr},
+};
+
+// Each row of the support as often as it counts.
+std::vector<int> Expand(std::span<const int> support, std::span<const int> counts) {
+  std::vector<int> expanded;
+  for (size_t i = 0; i < support.size(); ++i) expanded.insert(expanded.end(), counts[i], support[i]);
+  return expanded;
+}
 
 // The first value of a row that is not finite, in words.
 std::string NotFinite(std::span<const float> values) {
@@ -66,9 +75,25 @@ Selection SelectHullft(const Pool& pool, const SelectOptions& options, std::span
                      options);
 }
 
+// f of the mean of the first 1, 2, ... picks.
+std::vector<double> PickObjectives(const Pool& pool, std::span<const double> target, std::span<const int> picks) {
+  std::vector<double> sum(pool.d, 0.0), rho(pool.d), objectives;
+  for (const int row : picks) {
+    const float* x = pool.rows.data() + static_cast<size_t>(row) * pool.d;
+    const double count = static_cast<double>(objectives.size() + 1);
+    for (int j = 0; j < pool.d; ++j) {
+      sum[j] += x[j];
+      rho[j] = target[j] - sum[j] / count;
+    }
+    objectives.push_back(0.5 * BestKernels().dot(rho.data(), rho.data(), pool.d));
+  }
+  return objectives;
+}
+
 // A selection from N picks: equal rows merge at their first place.
 Selection FromPicks(const Pool& pool, std::span<const double> target, std::vector<int> picks) {
   Selection selection;
+  selection.objectives = PickObjectives(pool, target, picks);
   for (const int row : picks) {
     const auto found = std::find(selection.support.begin(), selection.support.end(), row);
     if (found == selection.support.end()) {
@@ -87,7 +112,17 @@ Selection FromPicks(const Pool& pool, std::span<const double> target, std::vecto
   const double rho_sq = BestKernels().dot(rho.data(), rho.data(), pool.d);
   selection.objective = 0.5 * rho_sq;
   selection.residual_norm = selection.rounded_residual_norm = std::sqrt(rho_sq);
+  selection.measures = CountMeasures(selection.counts);
+  selection.measures.redundancy = RedundancyOfRows(pool.rows, pool.d, selection.support, selection.counts);
   selection.expanded = std::move(picks);
+  return selection;
+}
+
+Selection SelectSift(const Pool& pool, const SelectOptions& options, std::span<const double> target,
+                     std::span<const double> tx) {
+  Selection selection =
+      FromPicks(pool, target, SiftRows(pool.rows, tx, pool.k, pool.d, options.n, options.sift_lambda));
+  if (options.sift_grouping == SiftGrouping::kGlobal) selection.expanded = Expand(selection.support, selection.counts);
   return selection;
 }
 
@@ -121,7 +156,14 @@ std::string SelectOptions::Validate() const {
   if (!(sift_lambda > 0) || !std::isfinite(sift_lambda)) {
     faults.push_back(fmt::format("sift_lambda is {}, it must be above 0", sift_lambda));
   }
+  if (!(mmr_lambda >= 0 && mmr_lambda <= 1)) {
+    faults.push_back(fmt::format("mmr_lambda is {}, it must be from 0 to 1", mmr_lambda));
+  }
   return fmt::format("{}", fmt::join(faults, "; "));
+}
+
+bool TakesEachOnce(Method method) {
+  return method == Method::kKnn || method == Method::kRandom || method == Method::kMmr;
 }
 
 Selection SelectionOf(FrankWolfeResult run, const SelectOptions& options) {
@@ -130,9 +172,7 @@ Selection SelectionOf(FrankWolfeResult run, const SelectOptions& options) {
   selection.counts = options.rounding == Rounding::kGeometry
                          ? IntegerizeByGeometry(geometry, run.weights, options.n, options.swap_passes)
                          : IntegerizeByRemainder(run.weights, options.n);
-  for (size_t i = 0; i < run.support.size(); ++i) {
-    selection.expanded.insert(selection.expanded.end(), selection.counts[i], run.support[i]);
-  }
+  selection.expanded = Expand(run.support, selection.counts);
   selection.rounded_residual_norm = std::sqrt(RoundedResidualSq(geometry, selection.counts, options.n));
   selection.support = std::move(run.support);
   selection.weights = std::move(run.weights);
@@ -141,13 +181,19 @@ Selection SelectionOf(FrankWolfeResult run, const SelectOptions& options) {
   selection.objective = 0.5 * run.residual_sq;
   selection.gap = run.gap;
   selection.residual_norm = std::sqrt(run.residual_sq);
+  selection.measures = CountMeasures(selection.counts);
+  selection.measures.redundancy = RedundancyOfGram(run.gram, selection.counts);
+  selection.measures.rounding_loss =
+      0.5 * selection.rounded_residual_norm * selection.rounded_residual_norm - selection.objective;
+  selection.objectives = std::move(run.objectives);
+  selection.gaps = std::move(run.gaps);
   return selection;
 }
 
 Selection Select(const Pool& pool, const SelectOptions& options, const std::string& query_key) {
   if (const std::string faults = options.Validate(); !faults.empty()) throw Error(Code::kUsage, faults);
   CheckShape(pool);
-  if ((options.method == Method::kKnn || options.method == Method::kRandom) && options.n > pool.k) {
+  if (TakesEachOnce(options.method) && options.n > pool.k) {
     throw Error(Code::kUsage,
                 fmt::format("{} takes each sequence at most once: n = {} but the pool holds {}",
                             MethodName(options.method), options.n, pool.k),
@@ -163,7 +209,9 @@ Selection Select(const Pool& pool, const SelectOptions& options, const std::stri
     case Method::kRandom:
       return FromPicks(pool, target, RandomRows(pool.k, options.n, options.seed, query_key));
     case Method::kSift:
-      return FromPicks(pool, target, SiftRows(pool.rows, tx, pool.k, pool.d, options.n, options.sift_lambda));
+      return SelectSift(pool, options, target, tx);
+    case Method::kMmr:
+      return FromPicks(pool, target, MmrRows(pool.rows, tx, pool.k, pool.d, options.n, options.mmr_lambda));
   }
   throw Error(Code::kInternal, "a method without code");
 }

@@ -1,5 +1,5 @@
 // Choosing a multiset of N sequences for one query from a pool: HullFT (Frank-Wolfe and geometric integerization), kNN,
-// random, SIFT (method.md §3, §4, §7; docs/method.md for the formulas and their sources).
+// random, SIFT, maximal marginal relevance (method.md §3, §4, §7; docs/method.md for the formulas and their sources).
 //
 // Pure mathematics over spans of numbers: no MPI, no RocksDB, no Torch. Deterministic: the same input gives the same
 // bits on every machine and thread count (float64, a fixed order of additions, no fused multiply-add). Letters: K pool
@@ -11,14 +11,21 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/select/measures.h"
+
 namespace hullft::select {
 
-enum class Method { kHullft, kKnn, kRandom, kSift };
+enum class Method { kHullft, kKnn, kRandom, kSift, kMmr };
 Method MethodFromName(const std::string& name);  // kUsage for an unknown one, naming the nearest
 std::string MethodName(Method method);
+bool TakesEachOnce(Method method);  // no repeats: n must not be above K
 
 // How HullFT's weights become counts: the paper's geometric integerization, or its ablation.
 enum class Rounding { kGeometry, kRemainder };
+
+// SIFT picks a sequence again after others. kConsecutive trains in the order of the picks, so that gradients are reused
+// between neighbours only; kGlobal moves every repeat to the first pick (the reference's `global`).
+enum class SiftGrouping { kConsecutive, kGlobal };
 
 struct SelectOptions {
   Method method = Method::kHullft;
@@ -27,7 +34,9 @@ struct SelectOptions {
   double tol = 1e-5;    // stop when ||t - c|| < tol
   int swap_passes = 2;  // passes of the integerization's local search
   Rounding rounding = Rounding::kGeometry;
-  double sift_lambda = 0.2;      // observation noise of SIFT (HullFT's experiments)
+  double sift_lambda = 0.2;  // observation noise of SIFT (HullFT's experiments)
+  SiftGrouping sift_grouping = SiftGrouping::kConsecutive;
+  double mmr_lambda = 0.5;       // mmr: 1 is relevance alone, 0 novelty alone
   uint64_t seed = 42;            // random: mixed with query_key, so each query has its own draw
   std::string Validate() const;  // all faults in one sentence; "" when there is none
 };
@@ -53,10 +62,14 @@ struct Selection {
   double gap = 0;             // duality gap max_i <x_i - c, rho> at the end; 0 for other methods
   double residual_norm = 0;   // ||t - X^T w||
   double rounded_residual_norm = 0;  // ||t - (1/N) sum counts x||, what rounding left
+  Measures measures;
+  // The way there. hullft: f(w) and the gap before each iteration and at the end; other methods: f of the mean of the
+  // first 1, 2, ..., N picks, and no gaps. Empty for a run over a whole corpus.
+  std::vector<double> objectives, gaps;
 };
 
 // Throws kUsage for options that do not validate, kData for a target or rows that are not finite or of the wrong size,
-// kUsage for n > k with kKnn or kRandom (they take each row at most once). query_key enters the random method only.
+// kUsage for n > k where TakesEachOnce. query_key enters the random method only.
 Selection Select(const Pool& pool, const SelectOptions& options, const std::string& query_key = "");
 
 // Counts and diagnostics of a finished Frank-Wolfe run, wherever its points were (trajectory.h); support and expanded

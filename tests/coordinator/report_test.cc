@@ -106,9 +106,23 @@ TEST(Report, JsonAndCsvHoldALinePerSubsetAndOneForAll) {
   EXPECT_EQ(json.at("results")[0].at("failed"), 1);
   EXPECT_EQ(json.at("results")[2].at("subset"), "all");
   EXPECT_EQ(json.at("results")[2].at("percent").get<double>(), report.all.percent);
+  EXPECT_DOUBLE_EQ(json.at("selection")[2].at("effective_sequences").get<double>(), 1.1);
+  EXPECT_DOUBLE_EQ(json.at("selection")[0].at("largest_multiplicity").get<double>(), 19);
   const std::string csv = ReportCsv(report);
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 4);
   EXPECT_THAT(csv, HasSubstr("\"B,\"\"x\"\"\","));
+}
+
+// A row that an older version wrote counts where it has something to say.
+TEST(Report, MeansOfTheSelectionLeaveOutRowsThatDoNotHaveThem) {
+  std::vector<Row> rows = {SampleRow(0, "A", 2, 1), SampleRow(1, "A", 2, 1), SampleRow(2, "A", 2, 1)};
+  rows[1].measures->redundancy = 0.5;
+  rows[2].measures.reset();
+  rows[2].gap = 3;
+  rows[2] = ParseRow(ToJsonLine(rows[2]));
+  const auto json = nlohmann::json::parse(ReportJson(MakeReport(rows)));
+  EXPECT_DOUBLE_EQ(json.at("selection")[1].at("redundancy").get<double>(), 0.4);
+  EXPECT_DOUBLE_EQ(json.at("selection")[1].at("gap").get<double>(), (3 + 2e-17) / 3);
 }
 
 TEST(Report, RunsWithoutAnyFinishedQuery) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 #include <set>
 
@@ -109,6 +110,70 @@ TEST(Sift, PicksOfALargerNBeginWithThoseOfASmaller) {
   EXPECT_TRUE(std::equal(smaller.expanded.begin(), smaller.expanded.end(), larger.expanded.begin()));
   EXPECT_EQ(std::accumulate(larger.counts.begin(), larger.counts.end(), 0), 40);
   EXPECT_LT(larger.support.size(), 40u);
+}
+
+// The picks stay what they are; only their order of training changes.
+TEST(Sift, GlobalGroupingMovesRepeatsToTheFirstPick) {
+  int moved = 0;
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    const RandomPool random(seed, 6, 16, true);
+    SelectOptions options{.method = Method::kSift, .n = 20};
+    const Selection picked = Select(random.pool(), options);
+    options.sift_grouping = SiftGrouping::kGlobal;
+    const Selection grouped = Select(random.pool(), options);
+    EXPECT_EQ(grouped.support, picked.support);
+    EXPECT_EQ(grouped.counts, picked.counts);
+    std::vector<int> want;
+    for (const int row : picked.expanded) {
+      if (std::find(want.begin(), want.end(), row) != want.end()) continue;
+      want.insert(want.end(), std::count(picked.expanded.begin(), picked.expanded.end(), row), row);
+    }
+    EXPECT_EQ(grouped.expanded, want);
+    moved += grouped.expanded != picked.expanded;
+  }
+  EXPECT_GT(moved, 0);
+}
+
+// By the definition: nothing is remembered between picks.
+std::vector<int> DirectMmr(const Pool& pool, int n, double lambda) {
+  const Vector target(pool.target.begin(), pool.target.end());
+  std::vector<int> picks;
+  for (int pick = 0; pick < n; ++pick) {
+    int best = -1;
+    double best_value = 0;
+    for (int i = 0; i < pool.k; ++i) {
+      if (std::find(picks.begin(), picks.end(), i) != picks.end()) continue;
+      double nearest = picks.empty() ? 0 : -INFINITY;
+      for (const int other : picks) nearest = std::max(nearest, Inner(Row(pool, i), Row(pool, other)));
+      const double value = lambda * Inner(Row(pool, i), target) - (1 - lambda) * nearest;
+      if (best < 0 || value > best_value) best = i, best_value = value;
+    }
+    picks.push_back(best);
+  }
+  return picks;
+}
+
+TEST(Mmr, EqualsItsDefinition) {
+  for (uint64_t seed = 0; seed < 12; ++seed) {
+    const RandomPool random(seed, 25, 12, seed % 2 == 0);
+    for (const double lambda : {0.1, 0.5, 0.9}) {
+      EXPECT_EQ(MmrRows(random.rows, ScoresOf(random.pool()), random.k, random.d, 25, lambda),
+                DirectMmr(random.pool(), 25, lambda))
+          << "seed " << seed << ", lambda " << lambda;
+    }
+    EXPECT_EQ(MmrRows(random.rows, ScoresOf(random.pool()), random.k, random.d, 25, 1.0),
+              NearestRows(ScoresOf(random.pool()), 25));
+  }
+}
+
+// Two clusters far apart: after one of the nearer, novelty asks for the other.
+TEST(Mmr, LambdaTradesNearnessForNovelty) {
+  const std::vector<float> rows{1, 0, 0.9f, 0, 0, 0.5f}, target{1, 0.2f};
+  const auto picks = [&](double lambda) {
+    return Select({rows, target, 3, 2}, {.method = Method::kMmr, .n = 2, .mmr_lambda = lambda}).expanded;
+  };
+  EXPECT_THAT(picks(1), ElementsAre(0, 1));
+  EXPECT_THAT(picks(0.5), ElementsAre(0, 2));
 }
 
 }  // namespace

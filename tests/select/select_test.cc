@@ -26,7 +26,7 @@ void ExpectFault(Code code, const std::string& text, const std::function<void()>
   }
 }
 
-constexpr Method kAll[] = {Method::kHullft, Method::kKnn, Method::kRandom, Method::kSift};
+constexpr Method kAll[] = {Method::kHullft, Method::kKnn, Method::kRandom, Method::kSift, Method::kMmr};
 
 SelectOptions With(Method method, int n) {
   SelectOptions options;
@@ -66,7 +66,7 @@ TEST(Select, Sizes) {
   pool = random.pool();
   pool.rows = pool.rows.first(199);
   ExpectFault(Code::kData, "needs 200 values, there are 199", [&] { Select(pool, {}); });
-  for (const Method method : {Method::kKnn, Method::kRandom}) {
+  for (const Method method : {Method::kKnn, Method::kRandom, Method::kMmr}) {
     ExpectFault(Code::kUsage, "n = 11 but the pool holds 10", [&] { Select(random.pool(), With(method, 11)); });
   }
 }
@@ -75,7 +75,9 @@ TEST(Select, OptionsListAllFaults) {
   SelectOptions options;
   EXPECT_EQ(options.Validate(), "");
   options.n = 0, options.max_iter = -1, options.tol = NAN, options.swap_passes = -2, options.sift_lambda = 0;
-  for (const char* field : {"n is 0", "max_iter is -1", "tol is nan", "swap_passes is -2", "sift_lambda is 0"}) {
+  options.mmr_lambda = 1.5;
+  for (const char* field :
+       {"n is 0", "max_iter is -1", "tol is nan", "swap_passes is -2", "sift_lambda is 0", "mmr_lambda is 1.5"}) {
     EXPECT_THAT(options.Validate(), HasSubstr(field));
   }
   const RandomPool random(1, 10, 20, true);
@@ -111,7 +113,7 @@ TEST(Select, HullftIsNearest) {
     SelectOptions options = With(Method::kHullft, 60);
     options.max_iter = 2000;
     const Selection hull = Select(random.pool(), options);
-    for (const Method method : {Method::kKnn, Method::kRandom, Method::kSift}) {
+    for (const Method method : {Method::kKnn, Method::kRandom, Method::kSift, Method::kMmr}) {
       EXPECT_GE(Select(random.pool(), With(method, 20)).objective, hull.objective - hull.gap);
     }
   }

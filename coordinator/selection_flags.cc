@@ -1,0 +1,32 @@
+#include "coordinator/selection_flags.h"
+
+namespace hullft::coordinator {
+
+void SelectionFlags::BindSelection(OptionTable* table) {
+  table->Add("method", &method, "how the multiset is chosen").OneOf({"hullft", "knn", "random", "sift", "mmr"});
+  table->Add("n", &select.n, "N, sequences of the multiset with their repeats").Range(1, 1e6);
+  table->Add("max-iter", &select.max_iter, "Frank-Wolfe iterations").Range(1, 1e6);
+  table->Add("tol", &select.tol, "Frank-Wolfe ends when the residual's norm is below").Range(0, 10);
+  table->Add("swap-passes", &select.swap_passes, "passes of the integerization's local search").Range(0, 1000);
+  table->Add("rounding", &rounding, "weights to counts: geometry (the method) or remainder (its ablation)")
+      .OneOf({"geometry", "remainder"});
+  table->Add("sift-lambda", &select.sift_lambda, "observation noise of SIFT").Range(1e-12, 1e12);
+  table
+      ->Add(
+          "sift-grouping", &sift_grouping,
+          "a sequence that SIFT picks again: consecutive (trained on where it was picked; gradients are reused between "
+          "neighbours) or global (moved to its first pick)")
+      .OneOf({"consecutive", "global"});
+  table->Add("mmr-lambda", &select.mmr_lambda, "of mmr: 1 is nearness to the query alone, 0 novelty alone").Range(0, 1);
+  table->Add("seed", &seed, "of the method random").Range(0, 9e15);
+}
+
+std::string SelectionFlags::FinishSelection() {
+  select.method = select::MethodFromName(method);
+  select.rounding = rounding == "remainder" ? select::Rounding::kRemainder : select::Rounding::kGeometry;
+  select.sift_grouping = sift_grouping == "global" ? select::SiftGrouping::kGlobal : select::SiftGrouping::kConsecutive;
+  select.seed = static_cast<uint64_t>(seed);
+  return select.Validate();
+}
+
+}  // namespace hullft::coordinator
