@@ -57,8 +57,7 @@ void Round::ChooseGlobally(const RoundWork& work, std::vector<Own>* own) {
   const select::SelectOptions& select = settings_.select;
   Runs runs;
   for (size_t q = 0; q < work.queries.size(); ++q) {
-    runs.queries.emplace_back(std::span(work.targets).subspan(q * d, d),
-                              select::FrankWolfeOptions{select.n, select.max_iter, select.tol});
+    runs.queries.emplace_back(std::span(work.targets).subspan(q * d, d), select::FrankWolfeOptionsOf(select));
   }
   runs.holders.resize(runs.queries.size());
 

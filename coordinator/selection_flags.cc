@@ -7,6 +7,20 @@ void SelectionFlags::BindSelection(OptionTable* table) {
   table->Add("n", &select.n, "N, sequences of the multiset with their repeats").Range(1, 1e6);
   table->Add("max-iter", &select.max_iter, "Frank-Wolfe iterations").Range(1, 1e6);
   table->Add("tol", &select.tol, "Frank-Wolfe ends when the residual's norm is below").Range(0, 10);
+  table
+      ->Add("gap-tol", &select.gap_tol,
+            "Frank-Wolfe ends when the duality gap is at most this; 0: the reference does not look at it, the other "
+            "variants end where rounding does")
+      .Range(0, 10);
+  table
+      ->Add("max-support", &select.max_support,
+            "distinct sequences at most: fewer than N means repeats, whose gradients can be reused; 0: N")
+      .Range(0, 1e6);
+  table
+      ->Add("fw-variant", &fw_variant,
+            "Frank-Wolfe: reference (the paper's path), away (away-step), pairwise, corrective (fully corrective: the "
+            "optimum over its support after each point)")
+      .OneOf({"reference", "away", "pairwise", "corrective"});
   table->Add("swap-passes", &select.swap_passes, "passes of the integerization's local search").Range(0, 1000);
   table->Add("rounding", &rounding, "weights to counts: geometry (the method) or remainder (its ablation)")
       .OneOf({"geometry", "remainder"});
@@ -23,6 +37,7 @@ void SelectionFlags::BindSelection(OptionTable* table) {
 
 std::string SelectionFlags::FinishSelection() {
   select.method = select::MethodFromName(method);
+  select.variant = select::VariantFromName(fw_variant);
   select.rounding = rounding == "remainder" ? select::Rounding::kRemainder : select::Rounding::kGeometry;
   select.sift_grouping = sift_grouping == "global" ? select::SiftGrouping::kGlobal : select::SiftGrouping::kConsecutive;
   select.seed = static_cast<uint64_t>(seed);

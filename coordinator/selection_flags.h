@@ -11,6 +11,7 @@ namespace hullft::coordinator {
 
 struct SelectionFlags {
   std::string method = "hullft";
+  std::string fw_variant = "reference";
   std::string rounding = "geometry";
   std::string sift_grouping = "consecutive";
   int64_t seed = 42;

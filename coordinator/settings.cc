@@ -95,6 +95,11 @@ void RunSettings::Finish() {
   if (pool != "knn" && method != "hullft") {
     faults.push_back(fmt::format("--pool {}: the method {} chooses from the K nearest only", pool, method));
   }
+  if (pool != "knn" && select.variant != select::Variant::kReference) {
+    faults.push_back(fmt::format(
+        "--pool {}: --fw-variant {} chooses from the K nearest only; use --fw-variant reference or --pool knn", pool,
+        fw_variant));
+  }
   if (select::TakesEachOnce(select.method) && select.n > k) {
     faults.push_back(
         fmt::format("--n {} is more than --k {}: {} takes each sequence at most once", select.n, k, method));

@@ -1,12 +1,14 @@
-
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "common/error.h"
 #include "common/npy.h"
 #include "common/options.h"
 #include "common/parallel.h"
 #include "coordinator/commands/commands.h"
+#include "coordinator/select/gram_columns.h"
 #include "coordinator/selection_flags.h"
 
 namespace hullft::coordinator {
@@ -46,15 +48,18 @@ struct Inputs {
     count = t[0], k = p[p.size() - 2], d = t[1], shared = p.size() == 2;
     if (k > INT32_MAX || d > INT32_MAX)
       throw DataError("{} is {}: too large a pool", settings.embeddings, ShapeText(pools));
+    constexpr int64_t kColumnBytes = 256 << 20;
+    if (shared && k > 0) columns.emplace(k, std::min(k, kColumnBytes / (8 * k)));
   }
-  select::Pool Of(int64_t q) const {
+  select::Pool Of(int64_t q) {
     const size_t size = static_cast<size_t>(k) * d;
     return {pools.values().subspan(shared ? 0 : q * size, size), targets.values().subspan(q * d, d),
-            static_cast<int>(k), static_cast<int>(d)};
+            static_cast<int>(k), static_cast<int>(d), columns ? &*columns : nullptr};
   }
   NpyFile pools, targets;
   int64_t count = 0, k = 0, d = 0;
   bool shared = true;
+  std::optional<select::SharedColumns> columns;  // of the pool that all targets share
 };
 
 // Numbers are written with as many digits as reading them back exactly takes.
@@ -105,7 +110,7 @@ bool ParseSettings(const Arguments& args, Settings* s) {
 int SelectCommand(const Arguments& args) {
   Settings settings;
   if (!ParseSettings(args, &settings)) return 0;
-  const Inputs inputs(settings);
+  Inputs inputs(settings);
   // All targets before the first line: a bad one leaves no partial output behind.
   std::vector<std::string> lines(inputs.count);
   ParallelFor(inputs.count, settings.threads > 0 ? settings.threads : UsableCores(), [&](int64_t q) {

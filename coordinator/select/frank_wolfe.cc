@@ -1,15 +1,27 @@
 #include "coordinator/select/frank_wolfe.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
+#include "common/error.h"
+#include "common/options.h"
 #include "coordinator/select/kernels.h"
+#include "coordinator/select/pool_point.h"
 
 namespace hullft::select {
 
-FrankWolfeState::FrankWolfeState(double target_sq, int64_t first, double tx, double xx)
-    : target_sq_(target_sq), tc_(tx), cc_(xx), support_{first}, weights_{1.0} {}
+FrankWolfeState::FrankWolfeState(double target_sq, int64_t first, double tx, double xx, int capacity)
+    : FrankWolfeState(target_sq, {first}, {1.0}, tx, xx, capacity) {}
+
+FrankWolfeState::FrankWolfeState(double target_sq, std::vector<int64_t> support, std::vector<double> weights, double tc,
+                                 double cc, int capacity)
+    : target_sq_(target_sq), tc_(tc), cc_(cc), support_(std::move(support)), weights_(std::move(weights)) {
+  support_.reserve(static_cast<size_t>(capacity));
+  weights_.reserve(static_cast<size_t>(capacity));
+}
 
 bool FrankWolfeState::ResidualCancelled() const {
   return ResidualSq() < kCancelled * std::max(target_sq_, cc_);
@@ -52,142 +64,155 @@ std::vector<int> OrderByWeight(std::span<const double> weights, std::span<const 
 
 namespace {
 
-// One run: the pool, the Gram columns of the support, and xc = X c, which the oracle reads.
-class PoolRun {
- public:
-  PoolRun(std::span<const float> rows, std::span<const double> target, std::span<const double> tx, int k, int d)
-      : rows_(rows), target_(target), tx_(tx), k_(k), d_(d), slot_(k, -1) {}
+struct Named {
+  const char* name;
+  Variant variant;
+};
+constexpr Named kVariants[] = {{"reference", Variant::kReference},
+                               {"away", Variant::kAway},
+                               {"pairwise", Variant::kPairwise},
+                               {"corrective", Variant::kCorrective}};
 
-  FrankWolfeResult Run(const FrankWolfeOptions& options) {
-    const int first = static_cast<int>(std::max_element(tx_.begin(), tx_.end()) - tx_.begin());
-    const std::vector<double>& column = Column(first);
-    xc_ = column;
-    const double target_sq = BestKernels().dot(target_.data(), target_.data(), d_);
-    FrankWolfeState state(target_sq, first, tx_[first], column[first]);
+// The paper's path.
+class ReferenceRun {
+ public:
+  ReferenceRun(const FrankWolfeProblem& problem, const FrankWolfeOptions& options, Workspace* workspace)
+      : options_(options),
+        limit_(options.SupportLimit()),
+        most_(MostPoints(problem, options)),
+        point_(problem, most_, workspace),
+        state_(Begin()) {}
+
+  FrankWolfeResult Run() {
     result_.stop = "max_iter";
-    while (result_.iterations < options.max_iter) {
-      if (const char* stop = Update(&state, options)) {
+    while (result_.iterations < options_.max_iter) {
+      if (const char* stop = Update()) {
         result_.stop = stop;
         break;
       }
     }
-    Finish(state, options);
+    point_.Finish(state_.support(), state_.weights(), options_, &result_);
     return std::move(result_);
   }
 
  private:
-  // <x_i, x_row> for every i, computed when the row is first met.
-  const std::vector<double>& Column(int row) {
-    if (slot_[row] < 0) {
-      slot_[row] = static_cast<int>(columns_.size());
-      const float* x = rows_.data() + static_cast<size_t>(row) * d_;
-      const std::vector<double> wide(x, x + d_);
-      columns_.emplace_back(k_);
-      BestKernels().row_dots(rows_.data(), k_, d_, wide.data(), columns_.back().data());
+  FrankWolfeState Begin() {
+    std::vector<int64_t> support;
+    std::vector<double> weights;
+    point_.Start(&support, &weights);
+    double tc = 0, cc = 0;
+    for (size_t i = 0; i < support.size(); ++i) {
+      const int row = static_cast<int>(support[i]);
+      tc += weights[i] * point_.tx(row);
+      cc += weights[i] * point_.Product(row);
     }
-    return columns_[slot_[row]];
-  }
-
-  // rho = t - sum w_i x_i from the vectors; O(m d).
-  std::vector<double> Residual(const FrankWolfeState& state) const {
-    std::vector<double> point(d_, 0.0);
-    for (size_t i = 0; i < state.support().size(); ++i) {
-      const double weight = state.weights()[i];
-      const float* x = rows_.data() + state.support()[i] * d_;
-      for (int j = 0; j < d_; ++j) point[j] += weight * x[j];
-    }
-    for (int j = 0; j < d_; ++j) point[j] = target_[j] - point[j];
-    return point;
-  }
-
-  // The first row with the largest <x_i, rho>.
-  int Oracle() const {
-    int best = 0;
-    double best_value = tx_[0] - xc_[0];
-    for (int i = 1; i < k_; ++i) {
-      const double value = tx_[i] - xc_[i];
-      if (value > best_value) best = i, best_value = value;
-    }
-    return best;
-  }
-
-  Direction DirectionFromVectors(const std::vector<double>& rho, int row) const {
-    const float* x = rows_.data() + static_cast<size_t>(row) * d_;
-    std::vector<double> step(d_);
-    for (int j = 0; j < d_; ++j) step[j] = x[j] - (target_[j] - rho[j]);
-    return {BestKernels().dot(step.data(), step.data(), d_), BestKernels().dot(rho.data(), step.data(), d_)};
+    return {point_.target_sq(), std::move(support), std::move(weights), tc, cc, most_};
   }
 
   // One update, or the reason why there is none (or no further one).
-  const char* Update(FrankWolfeState* state, const FrankWolfeOptions& options) {
-    double residual_sq = state->ResidualSq();
-    std::vector<double> rho;
-    if (state->ResidualCancelled()) {
-      rho = Residual(*state);
-      residual_sq = BestKernels().dot(rho.data(), rho.data(), d_);
+  const char* Update() {
+    double residual_sq = state_.ResidualSq();
+    std::span<const double> rho;
+    if (state_.ResidualCancelled()) {
+      rho = point_.Residual(state_.support(), state_.weights());
+      residual_sq = BestKernels().dot(rho.data(), rho.data(), static_cast<int>(rho.size()));
     }
-    if (std::sqrt(std::max(residual_sq, 0.0)) < options.tol) return "tol";
-    const int row = Oracle();
-    result_.objectives.push_back(0.5 * residual_sq);
-    result_.gaps.push_back(tx_[row] - xc_[row] - (state->tc() - state->cc()));
-    const std::vector<double>& column = Column(row);
-    Direction direction = state->Towards(tx_[row], column[row], xc_[row]);
-    if (!rho.empty() || state->Cancelled(direction, column[row])) {
-      if (rho.empty()) rho = Residual(*state);
-      direction = DirectionFromVectors(rho, row);
+    if (std::sqrt(std::max(residual_sq, 0.0)) < options_.tol) return "tol";
+    const int row = point_.Oracle();
+    const double tx = point_.tx(row), xx = point_.Column(row)[row], xc = point_.Product(row);
+    Direction direction = state_.Towards(tx, xx, xc);
+    if (!rho.empty() || state_.Cancelled(direction, xx)) {
+      if (rho.empty()) rho = point_.Residual(state_.support(), state_.weights());
+      direction = point_.DirectionTo(row, rho);
     }
+    if (options_.gap_tol > 0 && direction.descent <= options_.gap_tol) return "gap";
     if (direction.length_sq < kMinDirectionSq) return "denom";
     const double gamma = LineSearch(direction);
-    state->Step(row, gamma, tx_[row], column[row], xc_[row]);
-    const double keep = 1 - gamma;
-    for (int i = 0; i < k_; ++i) xc_[i] = keep * xc_[i] + gamma * column[i];
-    result_.path.push_back(row);
-    result_.gammas.push_back(gamma);
+    if (options_.trace) {
+      result_.objectives.push_back(0.5 * residual_sq);
+      result_.gaps.push_back(direction.descent);
+      result_.path.push_back(row);
+      result_.gammas.push_back(gamma);
+    }
+    state_.Step(row, gamma, tx, xx, xc);
+    point_.Move(1 - gamma, gamma, row);
     ++result_.iterations;
-    return static_cast<int>(state->support().size()) >= options.n ? "support" : nullptr;
+    return static_cast<int>(state_.support().size()) >= limit_ ? "support" : nullptr;
   }
 
-  // The certificate from the vectors, and the support in order with its Gram matrix.
-  void Finish(const FrankWolfeState& state, const FrankWolfeOptions& options) {
-    const std::vector<double> rho = Residual(state);
-    const double rho_sq = BestKernels().dot(rho.data(), rho.data(), d_);
-    const double rho_target = BestKernels().dot(rho.data(), target_.data(), d_);
-    const int row = Oracle();
-    double best = 0;
-    BestKernels().row_dots(rows_.data() + static_cast<size_t>(row) * d_, 1, d_, rho.data(), &best);
-    result_.residual_sq = rho_sq;
-    result_.gap = std::max(0.0, best - (rho_target - rho_sq));  // <c, rho> = <t, rho> - <rho, rho>
-    result_.target_sq = state.target_sq();
-    result_.objectives.resize(result_.iterations);  // the update that "denom" refused has left its own
-    result_.gaps.resize(result_.iterations);
-    result_.objectives.push_back(0.5 * rho_sq);
-    result_.gaps.push_back(result_.gap);
-    const std::vector<int> order = OrderByWeight(state.weights(), state.support(), options.n);
-    for (const int i : order) {
-      const int point = static_cast<int>(state.support()[i]);
-      result_.support.push_back(point);
-      result_.weights.push_back(state.weights()[i]);
-      result_.tx.push_back(tx_[point]);
-    }
-    for (const int a : result_.support) {
-      for (const int b : result_.support) result_.gram.push_back(Column(a)[b]);
-    }
-  }
-
-  std::span<const float> rows_;
-  std::span<const double> target_, tx_;
-  const int k_, d_;
-  std::vector<int> slot_;  // of a row in columns_, -1 when it was never met
-  std::vector<std::vector<double>> columns_;
-  std::vector<double> xc_;
+  const FrankWolfeOptions& options_;
+  const int limit_, most_;
+  PoolPoint point_;
+  FrankWolfeState state_;
   FrankWolfeResult result_;
 };
 
+void CheckStart(const FrankWolfeProblem& problem, const FrankWolfeOptions& options) {
+  double sum = 0;
+  std::vector<int> rows(problem.start.begin(), problem.start.end());
+  HULLFT_CHECK(problem.start_weights.size() == rows.size());
+  if (rows.empty()) return;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const double weight = problem.start_weights[i];
+    if (rows[i] < 0 || rows[i] >= problem.k) {
+      throw DataError("warm start: row {} is not in the pool of {} rows", rows[i], problem.k);
+    }
+    if (!(weight >= 0) || !std::isfinite(weight)) {
+      throw DataError("warm start: the weight of row {} is {}, it must be 0 or more", rows[i], weight);
+    }
+    sum += weight;
+  }
+  const auto used = std::count_if(problem.start_weights.begin(), problem.start_weights.end(),
+                                  [](double weight) { return weight > 0; });
+  if (!(sum > 0)) throw DataError("warm start: all {} weights are 0", rows.size());
+  if (used > options.SupportLimit()) {
+    throw DataError("warm start: {} rows have weight, the support may hold {}", used, options.SupportLimit());
+  }
+  std::sort(rows.begin(), rows.end());
+  if (const auto twice = std::adjacent_find(rows.begin(), rows.end()); twice != rows.end()) {
+    throw DataError("warm start: row {} is given twice", *twice);
+  }
+}
+
 }  // namespace
 
-FrankWolfeResult RunOnPool(std::span<const float> rows, std::span<const double> target, std::span<const double> tx,
-                           int k, int d, const FrankWolfeOptions& options) {
-  return PoolRun(rows, target, tx, k, d).Run(options);
+Variant VariantFromName(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Named& entry : kVariants) {
+    if (name == entry.name) return entry.variant;
+    names.emplace_back(entry.name);
+  }
+  const std::string nearest = NearestWord(name, names);
+  throw Error(Code::kUsage,
+              fmt::format("unknown Frank-Wolfe variant '{}'{}", name,
+                          nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),
+              fmt::format("variants: {}", fmt::join(names, ", ")));
+}
+
+std::string VariantName(Variant variant) {
+  for (const Named& entry : kVariants) {
+    if (entry.variant == variant) return entry.name;
+  }
+  throw Error(Code::kInternal, "a variant without a name");
+}
+
+FrankWolfeResult RunReference(const FrankWolfeProblem& problem, const FrankWolfeOptions& options,
+                              Workspace* workspace) {
+  return ReferenceRun(problem, options, workspace).Run();
+}
+
+FrankWolfeResult RunOnPool(const FrankWolfeProblem& problem, const FrankWolfeOptions& options, Workspace* workspace) {
+  CheckStart(problem, options);
+  switch (options.variant) {
+    case Variant::kReference:
+      return RunReference(problem, options, workspace);
+    case Variant::kAway:
+    case Variant::kPairwise:
+      return RunActiveSet(problem, options, workspace);
+    case Variant::kCorrective:
+      return RunCorrective(problem, options, workspace);
+  }
+  throw Error(Code::kInternal, "a variant without code");
 }
 
 }  // namespace hullft::select

@@ -40,7 +40,9 @@ PoolOrder RescorePool(std::span<const uint64_t> ids, std::span<const float> rows
   }
   const std::vector<double> wide(target.begin(), target.end());
   std::vector<double> scores(count);
-  BestKernels().row_dots(rows.data(), static_cast<int>(count), static_cast<int>(d), wide.data(), scores.data());
+  const double* const target_column[] = {wide.data()};
+  double* const out[] = {scores.data()};
+  BestKernels().gram_columns(rows.data(), static_cast<int>(count), static_cast<int>(d), target_column, 1, out);
   for (size_t i = 0; i < count;
        ++i) {  // finite floats cannot overflow a float64 sum of products, nor can others stay finite
     if (!std::isfinite(scores[i])) {

@@ -12,6 +12,7 @@
 #include "coordinator/select/frank_wolfe.h"
 #include "coordinator/select/integerize.h"
 #include "coordinator/select/kernels.h"
+#include "coordinator/select/pool_point.h"
 
 namespace hullft::select {
 namespace {
@@ -54,25 +55,20 @@ void CheckShape(const Pool& pool) {
   }
 }
 
-// X t. A float64 sum of products of finite floats never overflows, so a row with NaN or infinity shows here, at no
-// cost.
-std::vector<double> Scores(const Pool& pool, std::span<const double> target) {
-  std::vector<double> tx(pool.k);
-  BestKernels().row_dots(pool.rows.data(), pool.k, pool.d, target.data(), tx.data());
+// X t into `scores`. A float64 sum of products of finite floats never overflows, so a row with NaN or infinity shows
+// here, at no cost.
+void Score(const Pool& pool, Workspace* workspace) {
+  workspace->target.assign(pool.target.begin(), pool.target.end());
+  workspace->scores.resize(static_cast<size_t>(pool.k));
+  const double* const target[] = {workspace->target.data()};
+  double* const scores[] = {workspace->scores.data()};
+  BestKernels().gram_columns(pool.rows.data(), pool.k, pool.d, target, 1, scores);
   for (int i = 0; i < pool.k; ++i) {
-    if (!std::isfinite(tx[i])) {
+    if (!std::isfinite(scores[0][i])) {
       throw DataError("pool row {} is not finite: {}", i,
                       NotFinite(pool.rows.subspan(static_cast<size_t>(i) * pool.d, pool.d)));
     }
   }
-  return tx;
-}
-
-Selection SelectHullft(const Pool& pool, const SelectOptions& options, std::span<const double> target,
-                       std::span<const double> tx) {
-  return SelectionOf(RunOnPool(pool.rows, target, tx, pool.k, pool.d,
-                               {.n = options.n, .max_iter = options.max_iter, .tol = options.tol}),
-                     options);
 }
 
 // f of the mean of the first 1, 2, ... picks.
@@ -91,9 +87,10 @@ std::vector<double> PickObjectives(const Pool& pool, std::span<const double> tar
 }
 
 // A selection from N picks: equal rows merge at their first place.
-Selection FromPicks(const Pool& pool, std::span<const double> target, std::vector<int> picks) {
+Selection FromPicks(const Pool& pool, const SelectOptions& options, std::span<const double> target,
+                    std::vector<int> picks) {
   Selection selection;
-  selection.objectives = PickObjectives(pool, target, picks);
+  if (options.trace) selection.objectives = PickObjectives(pool, target, picks);
   for (const int row : picks) {
     const auto found = std::find(selection.support.begin(), selection.support.end(), row);
     if (found == selection.support.end()) {
@@ -121,7 +118,7 @@ Selection FromPicks(const Pool& pool, std::span<const double> target, std::vecto
 Selection SelectSift(const Pool& pool, const SelectOptions& options, std::span<const double> target,
                      std::span<const double> tx) {
   Selection selection =
-      FromPicks(pool, target, SiftRows(pool.rows, tx, pool.k, pool.d, options.n, options.sift_lambda));
+      FromPicks(pool, options, target, SiftRows(pool.rows, tx, pool.k, pool.d, options.n, options.sift_lambda));
   if (options.sift_grouping == SiftGrouping::kGlobal) selection.expanded = Expand(selection.support, selection.counts);
   return selection;
 }
@@ -152,6 +149,10 @@ std::string SelectOptions::Validate() const {
   if (n < 1) faults.push_back(fmt::format("n is {}, it must be at least 1", n));
   if (max_iter < 1) faults.push_back(fmt::format("max_iter is {}, it must be at least 1", max_iter));
   if (!(tol >= 0) || !std::isfinite(tol)) faults.push_back(fmt::format("tol is {}, it must be 0 or more", tol));
+  if (!(gap_tol >= 0) || !std::isfinite(gap_tol)) {
+    faults.push_back(fmt::format("gap_tol is {}, it must be 0 or more", gap_tol));
+  }
+  if (max_support < 0) faults.push_back(fmt::format("max_support is {}, it must be 0 or more", max_support));
   if (swap_passes < 0) faults.push_back(fmt::format("swap_passes is {}, it must be 0 or more", swap_passes));
   if (!(sift_lambda > 0) || !std::isfinite(sift_lambda)) {
     faults.push_back(fmt::format("sift_lambda is {}, it must be above 0", sift_lambda));
@@ -164,6 +165,16 @@ std::string SelectOptions::Validate() const {
 
 bool TakesEachOnce(Method method) {
   return method == Method::kKnn || method == Method::kRandom || method == Method::kMmr;
+}
+
+FrankWolfeOptions FrankWolfeOptionsOf(const SelectOptions& options) {
+  return {.n = options.n,
+          .max_iter = options.max_iter,
+          .tol = options.tol,
+          .gap_tol = options.gap_tol,
+          .max_support = options.max_support,
+          .variant = options.variant,
+          .trace = options.trace};
 }
 
 Selection SelectionOf(FrankWolfeResult run, const SelectOptions& options) {
@@ -199,19 +210,22 @@ Selection Select(const Pool& pool, const SelectOptions& options, const std::stri
                             MethodName(options.method), options.n, pool.k),
                 "lower --n, enlarge the pool, or use hullft or sift, which may repeat sequences");
   }
-  const std::vector<double> target(pool.target.begin(), pool.target.end());
-  const std::vector<double> tx = Scores(pool, target);
+  thread_local Workspace workspace;  // the next selection on this thread allocates nothing but its result
+  Score(pool, &workspace);
+  const std::vector<double>&target = workspace.target, &tx = workspace.scores;
   switch (options.method) {
     case Method::kHullft:
-      return SelectHullft(pool, options, target, tx);
+      return SelectionOf(RunOnPool({pool.rows, target, tx, pool.k, pool.d, {}, {}, pool.shared},
+                                   FrankWolfeOptionsOf(options), &workspace),
+                         options);
     case Method::kKnn:
-      return FromPicks(pool, target, NearestRows(tx, options.n));
+      return FromPicks(pool, options, target, NearestRows(tx, options.n));
     case Method::kRandom:
-      return FromPicks(pool, target, RandomRows(pool.k, options.n, options.seed, query_key));
+      return FromPicks(pool, options, target, RandomRows(pool.k, options.n, options.seed, query_key));
     case Method::kSift:
       return SelectSift(pool, options, target, tx);
     case Method::kMmr:
-      return FromPicks(pool, target, MmrRows(pool.rows, tx, pool.k, pool.d, options.n, options.mmr_lambda));
+      return FromPicks(pool, options, target, MmrRows(pool.rows, tx, pool.k, pool.d, options.n, options.mmr_lambda));
   }
   throw Error(Code::kInternal, "a method without code");
 }

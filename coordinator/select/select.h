@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/select/frank_wolfe.h"
 #include "coordinator/select/measures.h"
 
 namespace hullft::select {
@@ -32,12 +33,16 @@ struct SelectOptions {
   int n = 20;           // N, size of the multiset
   int max_iter = 250;   // Frank-Wolfe iterations (the authors' configuration files)
   double tol = 1e-5;    // stop when ||t - c|| < tol
+  double gap_tol = 0;   // stop when the duality gap is at most this; 0: never, or for the variants at rounding
+  int max_support = 0;  // the support's size is cut to this many sequences, N at most; 0: N
+  Variant variant = Variant::kReference;
   int swap_passes = 2;  // passes of the integerization's local search
   Rounding rounding = Rounding::kGeometry;
   double sift_lambda = 0.2;  // observation noise of SIFT (HullFT's experiments)
   SiftGrouping sift_grouping = SiftGrouping::kConsecutive;
   double mmr_lambda = 0.5;       // mmr: 1 is relevance alone, 0 novelty alone
   uint64_t seed = 42;            // random: mixed with query_key, so each query has its own draw
+  bool trace = false;            // fill objectives and gaps of the Selection
   std::string Validate() const;  // all faults in one sentence; "" when there is none
 };
 
@@ -47,6 +52,9 @@ struct Pool {
   std::span<const float> target;  // d values, the query's embedding
   int k = 0;
   int d = 0;
+  // Where several selections from the same rows, on any threads, keep their Gram columns (gram_columns.h); changes
+  // speed and nothing else. Null: none.
+  SharedColumns* shared = nullptr;
 };
 
 struct Selection {
@@ -57,14 +65,14 @@ struct Selection {
   std::vector<int> counts;    // aligned with support, sum N; 0 where rounding gave none
   std::vector<int> expanded;  // N pool rows, the order of finetuning
   int iterations = 0;         // Frank-Wolfe updates done; 0 for other methods
-  std::string stop;           // "support" | "tol" | "max_iter" | "denom"; "" for other methods
+  std::string stop;           // "support" | "tol" | "gap" | "max_iter" | "denom"; "" for other methods
   double objective = 0;       // f(w) = 1/2 ||t - X^T w||^2 with the weights as the method ended (before the cut to N)
   double gap = 0;             // duality gap max_i <x_i - c, rho> at the end; 0 for other methods
   double residual_norm = 0;   // ||t - X^T w||
   double rounded_residual_norm = 0;  // ||t - (1/N) sum counts x||, what rounding left
   Measures measures;
-  // The way there. hullft: f(w) and the gap before each iteration and at the end; other methods: f of the mean of the
-  // first 1, 2, ..., N picks, and no gaps. Empty for a run over a whole corpus.
+  // With trace, the way there. hullft: f(w) and the gap before each iteration and at the end; other methods: f of the
+  // mean of the first 1, 2, ..., N picks, and no gaps. Empty for a run over a whole corpus.
   std::vector<double> objectives, gaps;
 };
 
@@ -74,7 +82,7 @@ Selection Select(const Pool& pool, const SelectOptions& options, const std::stri
 
 // Counts and diagnostics of a finished Frank-Wolfe run, wherever its points were (trajectory.h); support and expanded
 // are what the run's support holds.
-struct FrankWolfeResult;
+FrankWolfeOptions FrankWolfeOptionsOf(const SelectOptions& options);
 Selection SelectionOf(FrankWolfeResult run, const SelectOptions& options);
 
 }  // namespace hullft::select

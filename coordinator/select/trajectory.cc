@@ -24,6 +24,7 @@ double Dot(const std::vector<double>& a, const std::vector<double>& b) {
 
 Trajectory::Trajectory(std::span<const float> target, const FrankWolfeOptions& options)
     : options_(options), target_(target.begin(), target.end()), direction_(target_) {
+  HULLFT_CHECK(options.variant == Variant::kReference);
   result_.target_sq = Dot(target_, target_);
   longest_ = std::sqrt(result_.target_sq);
 }
@@ -117,8 +118,9 @@ void Trajectory::Step(uint64_t id, std::span<const float> x) {
     for (size_t j = 0; j < step.size(); ++j) step[j] = x[j] - (target_[j] - direction_[j]);
     direction = {Dot(step, step), Dot(direction_, step)};
   }
-  if (direction.length_sq < kMinDirectionSq) {
-    result_.stop = "denom";
+  const bool closed = options_.gap_tol > 0 && direction.descent <= options_.gap_tol;
+  if (closed || direction.length_sq < kMinDirectionSq) {
+    result_.stop = closed ? "gap" : "denom";
     return Certify(x);  // the point has not moved: this answer is the certificate's as well
   }
   const double gamma = LineSearch(direction);
@@ -126,7 +128,7 @@ void Trajectory::Step(uint64_t id, std::span<const float> x) {
   result_.path.push_back(static_cast<int>(Enter(id, x)));
   result_.gammas.push_back(gamma);
   ++result_.iterations;
-  if (static_cast<int>(ids_.size()) >= options_.n) {
+  if (static_cast<int>(ids_.size()) >= options_.SupportLimit()) {
     direction_ = Residual();
     return End("support");
   }
@@ -143,7 +145,7 @@ void Trajectory::Certify(std::span<const float> x) {
   result_.residual_sq = rho_sq;
   // <c, rho> = <t, rho> - <rho, rho>
   result_.gap = std::max(0.0, Inner(x, direction_) - (Dot(direction_, target_) - rho_sq));
-  result_.support = OrderByWeight(state_->weights(), state_->support(), options_.n);
+  result_.support = OrderByWeight(state_->weights(), state_->support(), options_.SupportLimit());
   for (const int a : result_.support) {
     const auto p = static_cast<size_t>(a);
     result_.weights.push_back(state_->weights()[p]);

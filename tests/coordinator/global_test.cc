@@ -99,12 +99,13 @@ std::vector<Trajectory> RunOnShards(const Points& points, const Shards& shards, 
   }
 }
 
-FrankWolfeResult BruteForce(const Points& points, size_t q, const FrankWolfeOptions& options) {
+FrankWolfeResult BruteForce(const Points& points, size_t q, FrankWolfeOptions options) {
+  options.trace = true;
   const std::vector<double> target(points.targets[q].begin(), points.targets[q].end());
   const int n = static_cast<int>(points.ids.size());
   std::vector<double> tx(points.ids.size());
   select::BestKernels().row_dots(points.rows.data(), n, points.d, target.data(), tx.data());
-  return select::RunOnPool(points.rows, target, tx, n, points.d, options);
+  return select::RunOnPool({points.rows, target, tx, n, points.d}, options);
 }
 
 std::vector<uint64_t> Ids(const std::vector<int>& rows, const std::vector<uint64_t>& ids) {

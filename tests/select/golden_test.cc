@@ -92,8 +92,10 @@ void CheckRun(const GoldenCase& c, const Json& want, SelectOptions options, Tall
   SCOPED_TRACE(c.name + ", n = " + std::to_string(options.n));
   ++tally->runs;
   const std::vector<double> tx = ScoresOf(c);
-  const FrankWolfeResult run = RunOnPool(c.rows, Widen(c.target), tx, c.k, c.d,
-                                         {.n = options.n, .max_iter = options.max_iter, .tol = options.tol});
+  const std::vector<double> target = Widen(c.target);
+  const FrankWolfeResult run =
+      RunOnPool({c.rows, target, tx, c.k, c.d},
+                {.n = options.n, .max_iter = options.max_iter, .tol = options.tol, .trace = true});
   const int first = NearestRows(tx, 1)[0];
   if (AgreeingUpdates(c, run, first) < want["iterations"].get<int>()) {
     ++tally->path_ties;

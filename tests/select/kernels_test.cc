@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "common/parallel.h"
 #include "tests/select/random_pool.h"
 
@@ -38,6 +40,68 @@ TEST(Kernels, EveryInstructionSetGivesTheSameBits) {
       }
       for (int j = 0; j < d; ++j) wide[j] = draw.Uniform();
       ASSERT_EQ(kernels->dot(wide.data(), vector.data(), d), LaneByLane(wide.data(), vector.data(), d)) << d;
+    }
+  }
+}
+
+TEST(Kernels, GramColumnsAreRowDotsOfFloats) {
+  for (const Kernels* kernels : SupportedKernels()) {
+    SCOPED_TRACE(kernels->name);
+    for (const int d : {1, 7, 15, 16, 17, 40, 384, 389}) {
+      for (const int k : {1, 2, 3, 4, 5, 9}) {
+        const RandomPool random(d, k, d, false);
+        std::vector<double> first(random.target.begin(), random.target.end()), second(d), a(k), b(k), alone(k);
+        for (int j = 0; j < d; ++j) second[j] = random.rows[j] * (j % 3 == 0 ? -1e-20f : 1e10f);
+        const double* const both[] = {first.data(), second.data()};
+        double* const out[] = {a.data(), b.data()};
+        double* const single[] = {alone.data()};
+        kernels->gram_columns(random.rows.data(), k, d, both, 2, out);
+        kernels->gram_columns(random.rows.data(), k, d, both, 1, single);
+        for (int i = 0; i < k; ++i) {
+          ASSERT_EQ(a[i], LaneByLane(&random.rows[i * d], first.data(), d)) << "row " << i << ", width " << d;
+          ASSERT_EQ(b[i], LaneByLane(&random.rows[i * d], second.data(), d)) << "row " << i << ", width " << d;
+        }
+        ASSERT_EQ(alone, a);
+      }
+    }
+  }
+}
+
+TEST(Kernels, ElementwiseLoopsRoundEveryOperation) {
+  for (const Kernels* kernels : SupportedKernels()) {
+    SCOPED_TRACE(kernels->name);
+    for (int d = 1; d <= 70; ++d) {
+      const RandomPool random(d, 1, d, false);
+      std::vector<double> sum(d), blended(d), other(d);
+      Draw draw(d);
+      for (int j = 0; j < d; ++j) sum[j] = blended[j] = draw.Uniform(), other[j] = draw.Uniform();
+      const std::vector<double> before = sum;
+      kernels->add_scaled(0.1, random.rows.data(), d, sum.data());
+      kernels->blend(0.7, -0.3, other.data(), d, blended.data());
+      for (int j = 0; j < d; ++j) {
+        volatile double product = 0.1 * random.rows[j], kept = 0.7 * before[j], added = -0.3 * other[j];
+        ASSERT_EQ(sum[j], before[j] + product) << j << " of " << d;
+        ASSERT_EQ(blended[j], kept + added) << j << " of " << d;
+      }
+    }
+  }
+}
+
+TEST(Kernels, LargestDifferenceIsTheFirst) {
+  for (const Kernels* kernels : SupportedKernels()) {
+    SCOPED_TRACE(kernels->name);
+    for (int k = 1; k <= 150; ++k) {
+      Draw draw(k);
+      std::vector<double> a(k), b(k);
+      for (int i = 0; i < k; ++i) a[i] = draw.Below(5), b[i] = draw.Below(3);  // many ties
+      int want = 0;
+      for (int i = 1; i < k; ++i) {
+        if (a[i] - b[i] > a[want] - b[want]) want = i;
+      }
+      ASSERT_EQ(kernels->largest_difference(a.data(), b.data(), k), want) << k;
+      a[k / 2] = INFINITY, b[k - 1] = INFINITY;  // what huge rows may overflow to
+      ASSERT_EQ(kernels->largest_difference(a.data(), b.data(), k),
+                k > 2 ? k / 2 : kernels->largest_difference(a.data(), b.data(), k));
     }
   }
 }

@@ -85,6 +85,7 @@ TEST(Measures, ObjectivesOnTheWay) {
       SelectOptions options;
       options.method = method;
       options.n = 9;
+      options.trace = true;
       const Selection got = Select(random.pool(), options);
       if (method != Method::kHullft) {
         ASSERT_EQ(got.objectives.size(), 9u);

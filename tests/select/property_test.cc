@@ -17,11 +17,12 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::Ge;
 
-FrankWolfeResult Solve(const Pool& pool, const FrankWolfeOptions& options) {
+FrankWolfeResult Solve(const Pool& pool, FrankWolfeOptions options) {
+  options.trace = true;
   const Vector target(pool.target.begin(), pool.target.end());
   Vector tx(pool.k);
   BestKernels().row_dots(pool.rows.data(), pool.k, pool.d, target.data(), tx.data());
-  return RunOnPool(pool.rows, target, tx, pool.k, pool.d, options);
+  return RunOnPool({pool.rows, target, tx, pool.k, pool.d}, options);
 }
 
 Selection Hullft(const Pool& pool, int n) {
