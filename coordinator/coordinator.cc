@@ -49,6 +49,12 @@ Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const 
                   "embed the same file: hullft embed --input");
     }
   }
+  if (settings.guard != "off") {
+    tokenizer_ = Tokenizer::Load(settings.model);
+    if (const auto agreed = identity.find("tokenizer");
+        agreed == identity.end() || agreed->second != tokenizer_->digest())
+      throw DataError("{} on rank 0 holds another tokenizer than the workers'", settings.model);
+  }
   folder_.Start(plan.config, layout_table, Provenance(world, plan, context));
   journal_ = std::make_unique<Journal>(folder_.journal());
   std::unordered_set<std::string> finished;
@@ -154,11 +160,18 @@ void Coordinator::ExpireEmbeddings() {
 void Coordinator::SendRound(int64_t round, const std::vector<int64_t>& queries) {
   if (queries.empty()) return;
   RoundJob job{round, {}};
-  for (const int64_t q : queries) {
-    const Query& query = queries_[static_cast<size_t>(q)];
-    job.queries.push_back({q, query.number, query.text_hash});
-  }
+  for (const int64_t query : queries) job.queries.push_back(QuestionOf(query));
   SendMessage(world_, layout_.shards.front(), kToShard, job);
+}
+
+RoundQuery Coordinator::QuestionOf(int64_t query) const {
+  const Query& of = queries_[static_cast<size_t>(query)];
+  RoundQuery question{query, of.number, of.text_hash, {}, {}};
+  if (tokenizer_) {
+    question.text = of.text;
+    question.tokens = tokenizer_->Encode(of.text, false);
+  }
+  return question;
 }
 
 void Coordinator::Dispatch() {
@@ -283,6 +296,11 @@ Row Coordinator::RowOf(int64_t query, const Selected& selected, const TuneDone& 
   row.global = selected.global;
   row.pool_objective = selected.pool_objective;
   row.coverage = selected.coverage;
+  row.guard = plan_.settings.guard;
+  if (row.guard != "off") row.leak_threshold = plan_.settings.leak_threshold;
+  row.leak_marked = selected.leak_marked;
+  row.leak_dropped = selected.leak_dropped;
+  row.leak_trained = selected.leak_trained;
   row.before = bpb(done.before);
   row.after = bpb(done.after);
   row.bytes = done.bytes;

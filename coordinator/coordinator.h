@@ -15,6 +15,7 @@
 
 #include "common/comm/communicator.h"
 #include "common/progress.h"
+#include "common/tokenizer/tokenizer.h"
 #include "coordinator/journal.h"
 #include "coordinator/layout.h"
 #include "coordinator/messages.h"
@@ -58,6 +59,7 @@ class Coordinator {
   void OnTuneDone(const TuneDone& done, int rank);
   void GiveUp(int64_t query, const std::string& reason, int rank, int attempts);
   Row RowOf(int64_t query, const Selected& selected, const TuneDone& done, double embed_ms) const;
+  RoundQuery QuestionOf(int64_t query) const;
   double Cost(const Selected& selected, const Query& query) const;
   void ShowProgress();
   void StopAll();
@@ -71,6 +73,7 @@ class Coordinator {
   RunFolder folder_;
   std::vector<Query> queries_;
   std::unique_ptr<Journal> journal_;
+  std::unique_ptr<Tokenizer> tokenizer_;  // with --guard mark or drop: shards have none
   std::unique_ptr<Progress> progress_;
   Scheduler scheduler_;
   std::vector<int64_t> pending_;  // in order; next_ is the first not yet in a round

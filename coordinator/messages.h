@@ -4,7 +4,8 @@
 //   worker      -> first shard  Targets                                 tag kToShard
 //   coordinator -> shard        RoundJob (first shard only), Stop       tag kToShard
 //   first shard -> shard        RoundWork                               tag kToShard
-//   shard      <-> shard        one Exchange per tag and round          tags kCandidates ... kTokens, kBests, kWinners;
+//   shard      <-> shard        one Exchange per tag and round          tags kCandidates ... kTokens, kBests ...
+//   kLeakMarks;
 //                               or kRoundFailed
 //   any         -> coordinator  EmbedDone, Selected, TuneDone, Bye, Fatal, StopRequest  tag kToCoordinator
 //
@@ -39,6 +40,8 @@ enum Tag : int {
   kRoundFailed,
   kBests,
   kWinners,
+  kLeakIds,
+  kLeakMarks,
 };
 
 struct EmbedJob {
@@ -78,9 +81,11 @@ struct RoundQuery {
   int64_t query = 0;      // index among the run's queries
   int64_t record = 0;     // row of --query-embeddings
   std::string text_hash;  // what the method random draws by
+  std::string text;       // with --guard mark or drop, and its tokens: what candidates are compared with
+  std::vector<int32_t> tokens;
   template <class A>
   void Wire(A& a) {
-    a(query, record, text_hash);
+    a(query, record, text_hash, text, tokens);
   }
 };
 
@@ -159,6 +164,27 @@ struct QueryList {
   }
 };
 
+// Candidates whose texts the receiver holds, and the positions in the round of the queries they are to be compared
+// with.
+struct LeakQuestions {
+  static constexpr uint16_t kType = 123;
+  std::vector<int64_t> queries;
+  std::vector<uint64_t> ids;  // aligned
+  template <class A>
+  void Wire(A& a) {
+    a(queries, ids);
+  }
+};
+
+struct LeakMarks {
+  static constexpr uint16_t kType = 124;
+  std::vector<uint8_t> marks;  // of each question: 1 when the candidate leaks
+  template <class A>
+  void Wire(A& a) {
+    a(marks);
+  }
+};
+
 // A shard's best points for the queries of a global iteration, in their order.
 struct Bests {
   static constexpr uint16_t kType = 122;
@@ -195,13 +221,15 @@ struct Selected {
   bool global = false;                   // chosen from the whole corpus
   std::optional<double> pool_objective;  // of the K nearest, where both were run
   double coverage = 1;
+  int64_t leak_marked = 0, leak_dropped = 0, leak_trained = 0;  // see Row
   double search_ms = 0, select_ms = 0, fetch_ms = 0;
   std::vector<Training> training;  // in the order of finetuning
   template <class A>
   void Wire(A& a) {
     a(query, failure, ids, counts, weights, objective, gap, residual_norm, rounded_residual_norm, iterations, stop,
       measures.support, measures.distinct, measures.largest, measures.effective, measures.redundancy,
-      measures.rounding_loss, pool, global, pool_objective, coverage, search_ms, select_ms, fetch_ms, training);
+      measures.rounding_loss, pool, global, pool_objective, coverage, leak_marked, leak_dropped, leak_trained,
+      search_ms, select_ms, fetch_ms, training);
   }
 };
 

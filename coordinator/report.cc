@@ -78,6 +78,9 @@ constexpr Figure kFigures[] = {
     {"largest_multiplicity", [](const Row& row) { return static_cast<double>(row.measures->largest); }, true},
     {"redundancy", [](const Row& row) { return row.measures->redundancy; }, true},
     {"rounding_loss", [](const Row& row) { return row.measures->rounding_loss; }, true},
+    {"leak_marked", [](const Row& row) { return static_cast<double>(row.leak_marked); }, false},
+    {"leak_dropped", [](const Row& row) { return static_cast<double>(row.leak_dropped); }, false},
+    {"leak_trained", [](const Row& row) { return static_cast<double>(row.leak_trained); }, false},
 };
 
 std::vector<std::pair<std::string, double>> SelectionMeans(std::span<const Row* const> rows) {
@@ -93,6 +96,32 @@ std::vector<std::pair<std::string, double>> SelectionMeans(std::span<const Row* 
     means.emplace_back(figure.name, count > 0 ? sum / count : 0.0);
   }
   return means;
+}
+
+// A run has one guard; its rows agree.
+GuardSummary SummarizeGuard(std::span<const Row* const> rows) {
+  GuardSummary guard;
+  for (const Row* row : rows) {
+    if (!row->ok || row->guard == "off") continue;
+    guard.mode = row->guard;
+    guard.threshold = row->leak_threshold;
+    guard.queries += row->leak_marked > 0;
+    guard.marked += row->leak_marked;
+    guard.dropped += row->leak_dropped;
+    guard.trained += row->leak_trained;
+    guard.queries_trained += row->leak_trained > 0;
+  }
+  return guard;
+}
+
+std::string GuardLine(const GuardSummary& guard) {
+  if (guard.mode == "off") return "leakage guard: off, as in the paper\n";
+  std::string text = fmt::format("leakage guard: {}, threshold {}: ", guard.mode, guard.threshold);
+  text += guard.mode == "drop"
+              ? fmt::format("{} candidates of {} queries left out\n", guard.dropped, guard.queries)
+              : fmt::format("{} candidates of {} queries marked, {} queries trained on {} copies of such\n",
+                            guard.marked, guard.queries, guard.queries_trained, guard.trained);
+  return text;
 }
 
 Summary Summarize(const std::string& subset, std::span<const Row* const> rows) {
@@ -161,6 +190,7 @@ Report MakeReport(const std::vector<Row>& rows) {
     for (const auto& [subset, members] : by_subset) report.subsets.push_back(Summarize(subset, members));
   }
   report.all = Summarize("all", all);
+  report.guard = SummarizeGuard(all);
   return report;
 }
 
@@ -172,6 +202,7 @@ std::string ResultsTable(const Report& report) {
     text += fmt::format("PARTIAL: only {:.2f}% of the corpus answered (the lowest of the rows)\n",
                         100 * report.all.coverage);
   }
+  text += GuardLine(report.guard);
   text += fmt::format("{:<{}}  {:>7}  {:>6}  {:>10}  {:>9}  {:>7}  {:>16}\n", "subset", width, "queries", "failed",
                       "BPB before", "BPB after", "percent", "95% interval");
   for (const Summary& line : lines) {
@@ -230,7 +261,14 @@ std::string ReportJson(const Report& report) {
                        {"score_after_ms", line.ms.score_after},
                        {"total_ms", line.total_ms}});
   }
-  return Json{{"results", results}, {"selection", selections}, {"timings", timings}}.dump(
+  const Json guard = {{"mode", report.guard.mode},
+                      {"threshold", report.guard.threshold},
+                      {"queries", report.guard.queries},
+                      {"marked", report.guard.marked},
+                      {"dropped", report.guard.dropped},
+                      {"trained", report.guard.trained},
+                      {"queries_trained", report.guard.queries_trained}};
+  return Json{{"results", results}, {"selection", selections}, {"guard", guard}, {"timings", timings}}.dump(
              2, ' ', false, Json::error_handler_t::replace) +
          "\n";
 }

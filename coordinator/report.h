@@ -31,9 +31,19 @@ struct Summary {
 
 inline constexpr int kResamples = 2000;
 
+// What the leakage guard did, over all finished rows.
+struct GuardSummary {
+  std::string mode = "off";
+  double threshold = 0;
+  int64_t queries = 0;  // with a marked candidate
+  int64_t marked = 0, dropped = 0, trained = 0;
+  int64_t queries_trained = 0;  // that trained on a marked sequence
+};
+
 struct Report {
   std::vector<Summary> subsets;  // by name
   Summary all;
+  GuardSummary guard;
 };
 
 Report MakeReport(const std::vector<Row>& rows);

@@ -11,6 +11,9 @@
 //      the K only if its score lies within that rounding of the last candidate's: then this query is searched again
 //      with four times as many candidates, until it cannot. So the pool is the K nearest exactly, however sequences are
 //      dealt out, as long as the index itself searches exhaustively.
+//      With a guard, the shards that hold the candidates compare their texts with the query's (round_guard.cc): 16
+//      bytes and the answer's one a candidate, besides the query's text and tokens that came with the round. With kDrop
+//      the pool is the K nearest of those that pass, and is searched deeper until it is.
 //   4. it selects, and collects the tokens of the chosen sequences
 // With PoolMode::kGlobal steps 1 to 3 are replaced by Frank-Wolfe over the whole corpus: every shard follows every
 // query's trajectory (select/trajectory.h), and per iteration, for all queries that are not finished together,
@@ -26,6 +29,7 @@
 #include <vector>
 
 #include "common/comm/communicator.h"
+#include "coordinator/leakage.h"
 #include "coordinator/messages.h"
 #include "coordinator/oracle.h"
 #include "coordinator/select/select.h"
@@ -40,10 +44,21 @@ struct RoundSettings {
   PoolMode pool = PoolMode::kKnn;
   int64_t sequences = 0;  // of the corpus as far as it is open, for the row
   int k = 200, margin = 32;
+  GuardMode guard = GuardMode::kOff;
+  double leak_threshold = 0.5;
   select::SelectOptions select;
   int threads = 1;                          // for selecting; the search uses the index's own
   double coverage = 1;                      // share of the corpus that the shards have open
   std::chrono::milliseconds wait{600'000};  // for another shard's part, before it is an error that names it
+};
+
+// A pool as the selection gets it.
+struct QueryPool {
+  std::vector<uint64_t> ids;   // by (score descending, id ascending)
+  std::vector<double> scores;  // aligned
+  std::vector<float> rows;     // [ids][d]
+  std::vector<uint8_t> leaks;  // aligned: 1 where the guard marked; empty without a guard
+  int64_t marked = 0, dropped = 0;
 };
 
 class Round {
@@ -58,14 +73,23 @@ class Round {
   // that cannot be selected for has a failure in its outcome; anything else (storage, a peer) is thrown, on the other
   // shards as a kPeer or as this shard's own error, and the Round is of no more use.
   std::vector<Selected> Run(const RoundWork& work);
+  // Collective like Run: steps 1 to 3 only, the pools of this shard's own queries in their order.
+  std::vector<QueryPool> Pools(const RoundWork& work);
 
  private:
   struct Own;  // what the owner knows of one of its queries
-  std::vector<Selected> RunUnguarded(const RoundWork& work);
+  std::vector<Selected> RunSteps(const RoundWork& work);
+  template <class Function>
+  auto TellFailures(const Function& body);
+  std::vector<Own> OwnQueries(const RoundWork& work) const;
+  void BuildAllPools(const RoundWork& work, std::vector<Own>* own);
   std::vector<Candidates> Search(const RoundWork& work, std::span<const int64_t> active, int depth) const;
   std::vector<int64_t> BuildPools(const RoundWork& work, std::span<const int64_t> active, int depth,
                                   std::vector<Own>* own);
+  bool SettlePool(const RoundWork& work, Own* query) const;
   void FetchVectors(std::vector<Own*>& wanted);
+  void FetchMarks(const RoundWork& work, std::vector<Own*>& wanted);
+  LeakMarks Compare(const RoundWork& work, const LeakQuestions& questions) const;
   void Choose(const RoundWork& work, std::vector<Own>* own) const;
   void ChooseGlobally(const RoundWork& work, std::vector<Own>* own);
   void FetchTokens(std::vector<Own>* own);

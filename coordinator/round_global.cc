@@ -97,9 +97,10 @@ void Round::ChooseGlobally(const RoundWork& work, std::vector<Own>* own) {
     if (query.result.failure) continue;  // the pool's, in kBoth
     const auto q = static_cast<size_t>(query.position);
     if (settings_.pool == PoolMode::kBoth) query.result.pool_objective = query.result.objective;
-    query.pool = runs.queries[q].ids();
+    query.pool = {};
+    query.pool.ids = runs.queries[q].ids();
     query.pool_shards.clear();
-    for (const uint64_t id : query.pool) query.pool_shards.push_back(runs.holders[q].at(id));
+    for (const uint64_t id : query.pool.ids) query.pool_shards.push_back(runs.holders[q].at(id));
     query.result.pool = settings_.sequences;
     query.result.global = true;
     query.Chosen(select::SelectionOf(runs.queries[q].TakeResult(), select));

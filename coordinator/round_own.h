@@ -20,8 +20,9 @@ struct Round::Own {
   std::vector<RoundCandidate> candidates;
   double bound = 0;            // no sequence left out has a higher library score
   bool bounded = false;        // false: nothing was left out
-  std::vector<float> rows;     // of the candidates, [C][d]; then of the pool, [K][d]
-  std::vector<uint64_t> pool;  // after a global run: the points that entered
+  std::vector<float> vectors;  // of the candidates, [C][d]
+  std::vector<uint8_t> marks;  // of the candidates: 1 where the guard found a leak; empty without a guard
+  QueryPool pool;              // after a global run: ids are the points that entered, and there is nothing else
   std::vector<int> pool_shards;
   std::vector<std::pair<int, int>> runs;  // pool row and how often in a row, in the order of finetuning
   Selected result;

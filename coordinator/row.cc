@@ -77,6 +77,13 @@ void ReadResult(const Json& json, Row* row) {
   row->global = mode == "global";
   if (json.contains("pool_objective")) row->pool_objective = json.at("pool_objective").get<double>();
   json.at("coverage").get_to(row->coverage);
+  row->guard = json.value("guard", "off");  // rows written before there was one
+  if (row->guard != "off") {
+    json.at("leak_threshold").get_to(row->leak_threshold);
+    json.at("leak_marked").get_to(row->leak_marked);
+    json.at("leak_dropped").get_to(row->leak_dropped);
+    json.at("leak_trained").get_to(row->leak_trained);
+  }
   row->before = BpbFromJson(json.at("before"));
   row->after = BpbFromJson(json.at("after"));
   json.at("bytes").get_to(row->bytes);
@@ -107,6 +114,7 @@ std::string ToJsonLine(const Row& row) {
                  {"pool", row.pool},
                  {"pool_mode", row.global ? "global" : "knn"},
                  {"coverage", row.coverage},
+                 {"guard", row.guard},
                  {"before", BpbJson(row.before)},
                  {"after", BpbJson(row.after)},
                  {"bytes", row.bytes},
@@ -125,6 +133,12 @@ std::string ToJsonLine(const Row& row) {
                    {"largest_multiplicity", row.measures->largest},
                    {"redundancy", row.measures->redundancy},
                    {"rounding_loss", row.measures->rounding_loss}});
+    }
+    if (row.guard != "off") {
+      json.update({{"leak_threshold", row.leak_threshold},
+                   {"leak_marked", row.leak_marked},
+                   {"leak_dropped", row.leak_dropped},
+                   {"leak_trained", row.leak_trained}});
     }
     if (row.pool_objective) {
       json.update({{"pool_objective", *row.pool_objective}, {"pool_regret", *row.pool_objective - row.objective}});

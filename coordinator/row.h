@@ -44,7 +44,12 @@ struct Row {
   bool global = false;  // chosen from the whole corpus, not from the K nearest
   // Objective of the K nearest where both were run; what the pool cost is pool_objective - objective.
   std::optional<double> pool_objective;
-  double coverage = 1;  // share of the corpus that answered
+  double coverage = 1;        // share of the corpus that answered
+  std::string guard = "off";  // or "mark", "drop"
+  double leak_threshold = 0;  // 0 when off
+  // Candidates among the K nearest that leak; with drop those that were nearer than the pool's last sequence, all of
+  // them left out. leak_trained: copies of marked ones in the multiset.
+  int64_t leak_marked = 0, leak_dropped = 0, leak_trained = 0;
 
   Bpb before, after;
   int64_t bytes = 0, tokens = 0, windows = 0;  // of the query's document

@@ -40,6 +40,16 @@ void RunSettings::Bind(OptionTable* table) {
   table->Add("k", &k, "K, nearest sequences to choose from").Range(1, 1e6);
   table->Add("margin", &margin, "candidates beyond K that are re-scored exactly").Range(0, 1e6);
   BindSelection(table);
+  table
+      ->Add(
+          "guard", &guard,
+          "candidates that share a long run with their query: off (as in the paper), mark (the rows count them), drop "
+          "(others take their place in the pool)")
+      .OneOf({"off", "mark", "drop"});
+  table
+      ->Add("leak-threshold", &leak_threshold,
+            "share of 13-grams of tokens, of the query or the candidate, above which the guard acts")
+      .Range(0, 1);
 
   table->Group("Finetuning");
   table->Add("lr", &tune.learning_rate, "learning rate of Adam").Range(0, 1);
@@ -99,6 +109,10 @@ void RunSettings::Finish() {
     faults.push_back(fmt::format(
         "--pool {}: --fw-variant {} chooses from the K nearest only; use --fw-variant reference or --pool knn", pool,
         fw_variant));
+  }
+  if (pool != "knn" && guard != "off") {
+    faults.push_back(
+        fmt::format("--guard {}: it looks at the K nearest; --pool {} chooses from the whole corpus", guard, pool));
   }
   if (select::TakesEachOnce(select.method) && select.n > k) {
     faults.push_back(

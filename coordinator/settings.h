@@ -22,6 +22,9 @@ struct RunSettings : SelectionFlags {
   int k = 200;               // K, pool size
   int margin = 32;  // candidates beyond K that are re-scored exactly, so that library rounding cannot change the pool
 
+  std::string guard = "off";    // of the pool against candidates that give their query away (coordinator/leakage.h)
+  double leak_threshold = 0.5;  // share of 13-grams above which they do
+
   worker::TuneSettings tune;  // learning_rate, max_length, dropout, prefix_token; refresh is set by Finish
   std::string refresh = "2";  // r, or "inf"
 

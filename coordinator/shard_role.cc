@@ -98,6 +98,8 @@ ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunS
   round_settings_.sequences = corpus.sequences;
   round_settings_.k = settings.k;
   round_settings_.margin = settings.margin;
+  round_settings_.guard = GuardModeFromName(settings.guard);
+  round_settings_.leak_threshold = settings.leak_threshold;
   round_settings_.select = settings.select;
   round_settings_.threads = threads;
 }

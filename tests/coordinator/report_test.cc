@@ -113,6 +113,20 @@ TEST(Report, JsonAndCsvHoldALinePerSubsetAndOneForAll) {
   EXPECT_THAT(csv, HasSubstr("\"B,\"\"x\"\"\","));
 }
 
+TEST(Report, TheTableSaysWhatTheGuardDid) {
+  std::vector<Row> rows = SomeRows();
+  EXPECT_THAT(ResultsTable(MakeReport(rows)), StartsWith("leakage guard: off, as in the paper\n"));
+  for (Row& row : rows) {
+    row.guard = "drop";
+    row.leak_threshold = 0.25;
+    if (row.query < 3) row.leak_marked = row.leak_dropped = 2;
+    row = ParseRow(ToJsonLine(row));
+  }
+  EXPECT_THAT(ResultsTable(MakeReport(rows)),
+              StartsWith("leakage guard: drop, threshold 0.25: 6 candidates of 3 queries left out\n"));
+  EXPECT_EQ(nlohmann::json::parse(ReportJson(MakeReport(rows))).at("guard").at("dropped"), 6);
+}
+
 // A row that an older version wrote counts where it has something to say.
 TEST(Report, MeansOfTheSelectionLeaveOutRowsThatDoNotHaveThem) {
   std::vector<Row> rows = {SampleRow(0, "A", 2, 1), SampleRow(1, "A", 2, 1), SampleRow(2, "A", 2, 1)};
