@@ -1,13 +1,16 @@
 // hullft: finds the subcommand, runs it, and turns what it throws into one clear message and an exit status.
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "common/comm/launch.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "common/options.h"
@@ -68,9 +71,11 @@ void WriteHelp() {
 }
 
 // Runs before the constructors of the shared libraries, for two things that are too late in main:
-// - `hullft --help` and `--version` are answered. LibTorch's constructors register some thousand operators, a quarter of a
+// - `hullft --help` and `--version` are answered. LibTorch's constructors register some thousand operators, a quarter
+// of a
 //   second that somebody who asks for help should not wait.
-// - OpenMP's threads are told to wait for each other for a moment and then sleep. libgomp's default spins for about 20 ms,
+// - OpenMP's threads are told to wait for each other for a moment and then sleep. libgomp's default spins for about 20
+// ms,
 //   which doubles the time of everything as soon as a core is shared (docs/decisions/0004).
 void BeforeConstructors(int argc, char** argv, char**) {
   const auto is = [&](const char* word) { return argc >= 2 && std::strcmp(argv[1], word) == 0; };
@@ -98,6 +103,15 @@ int Dispatch(const std::vector<std::string>& words) {
               "hullft --help lists the commands");
 }
 
+// Under mpirun and srun every rank meets the same bad usage. The first one's message is enough, and the launcher ends
+// the others when it is gone; an error that only another rank has comes out a little later. Returns who speaks.
+std::string WaitForYourTurn() {
+  const int rank = comm::InMpiLaunch() ? comm::LaunchedRank().value_or(0) : 0;
+  if (rank == 0) return "";
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  return fmt::format("hullft: rank {} on host {}: ", rank, comm::HostName());
+}
+
 }  // namespace
 }  // namespace hullft::coordinator
 
@@ -109,8 +123,10 @@ int main(int argc, char** argv) {
     if (std::fflush(stdout) != 0) throw hullft::IoError("write to", "standard output");
     return status;
   } catch (const hullft::Error& error) {
+    std::string speaker = hullft::coordinator::WaitForYourTurn();
     const bool named = error.message().starts_with("hullft ");  // "hullft run: ..." names itself
-    std::fprintf(stderr, "%s%s\n", named ? "" : "hullft: ", error.message().c_str());
+    if (speaker.empty() && !named) speaker = "hullft: ";
+    std::fprintf(stderr, "%s%s\n", speaker.c_str(), error.message().c_str());
     if (!error.hint().empty()) std::fprintf(stderr, "  hint: %s\n", error.hint().c_str());
     return hullft::ExitStatus(error.code());
   } catch (const std::bad_alloc&) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <map>
 #include <optional>
@@ -22,13 +23,24 @@
 #include "coordinator/layout.h"
 #include "coordinator/messages.h"
 #include "coordinator/roles.h"
+#include "coordinator/test_hooks.h"
 #include "index/node_copy.h"
 #include "worker/device.h"
 
 namespace hullft::coordinator {
 namespace {
 
-constexpr std::chrono::minutes kPrepareWait{30};  // loading a large model from a busy file system
+// When a start is given up: first what ranks wait for of each other, then the report of a rank, then the verdict of
+// rank 0. In this order, so that the error names the rank that does not come and not one that waits for it.
+struct StartLimits {
+  explicit StartLimits(double seconds) {
+    const auto step = std::chrono::milliseconds(std::llround(1000 * std::min(seconds, 20.0)));
+    models = comm::After(std::chrono::milliseconds(std::llround(1000 * seconds)));
+    reports = models + step;
+    verdict = reports + step;
+  }
+  comm::Deadline models, reports, verdict;
+};
 
 // What a rank has found out while it got ready; rank 0 compares.
 struct RankReport {
@@ -63,7 +75,8 @@ struct Ready {
   std::unique_ptr<WorkerRole> worker;
 };
 
-Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext& context, RankReport* report) {
+Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext& context, const StartLimits& limits,
+              RankReport* report) {
   const RunSettings& settings = plan.settings;
   Ready ready;
   std::vector<int> copies;
@@ -72,7 +85,7 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
   } catch (const Error& error) {
     spdlog::debug("rank {}: {}", world.rank(), error.what());  // met again below
   }
-  const auto held = ShareCopies(world, copies, comm::After(kPrepareWait));
+  const auto held = ShareCopies(world, copies, limits.models);
   ready.corpus = index::ReadCorpusInfo(settings.corpus);
   report->corpus_digest = ready.corpus.digest;
   if (select::TakesEachOnce(settings.select.method) && settings.select.n > ready.corpus.sequences) {
@@ -177,8 +190,8 @@ void Compare(const comm::Communicator& world, const std::vector<RankReport>& rep
 
 // Collective. Every rank throws the same error when one failed or differs. Returns the reports on rank 0.
 std::vector<RankReport> Agree(comm::Communicator& world, const RankReport& mine, const RunSettings& settings,
-                              const index::CorpusInfo& corpus) {
-  const auto payloads = world.Gather(0, comm::wire::Encode(RankReport::kType, mine), comm::After(kPrepareWait));
+                              const index::CorpusInfo& corpus, const StartLimits& limits) {
+  const auto payloads = world.Gather(0, comm::wire::Encode(RankReport::kType, mine), limits.reports);
   std::vector<RankReport> reports;
   Verdict verdict;
   if (world.rank() == 0) {
@@ -192,32 +205,31 @@ std::vector<RankReport> Agree(comm::Communicator& world, const RankReport& mine,
       verdict.failure = Failure::From(error);
     }
   }
-  const std::string decided =
-      world.Broadcast(0, comm::wire::Encode(Verdict::kType, verdict), comm::After(kPrepareWait));
+  const std::string decided = world.Broadcast(0, comm::wire::Encode(Verdict::kType, verdict), limits.verdict);
   verdict = comm::wire::Decode<Verdict>(Verdict::kType, decided, {0, world.hosts().front()});
   if (verdict.failure)
     throw Error(CodeFromName(verdict.failure->code), verdict.failure->message, verdict.failure->hint);
   return reports;
 }
 
-worker::WeightGroup GroupOf(comm::Communicator& group) {
-  return {group.rank(), group.size(), [&group](int root, std::string bytes) {
-            return group.Broadcast(root, std::move(bytes), comm::After(kPrepareWait));
+worker::WeightGroup GroupOf(comm::Communicator& group, comm::Deadline deadline) {
+  return {group.rank(), group.size(), [&group, deadline](int root, std::string bytes) {
+            return group.Broadcast(root, std::move(bytes), deadline);
           }};
 }
 
 // Collective over world. The workers' models, with one read of the checkpoint.
-void LoadModels(comm::Communicator& world, const Ready& ready, RankReport* report) {
-  const comm::Deadline deadline = comm::After(kPrepareWait);
+void LoadModels(comm::Communicator& world, const Ready& ready, comm::Deadline deadline, RankReport* report) {
   const auto workers = world.Split(ready.worker ? 0 : -1, deadline);
+  TestHooks::FromEnvironment().WhileLoading(world.rank());
   if (!workers) return;
   const auto& hosts = workers->hosts();
   const std::string& host = hosts[static_cast<size_t>(workers->rank())];
   const auto color = std::find(hosts.begin(), hosts.end(), host) - hosts.begin();
   const auto node = workers->Split(static_cast<int>(color), deadline);
   const auto leaders = workers->Split(node->rank() == 0 ? 0 : -1, deadline);
-  worker::WeightExchange exchange{GroupOf(*workers), GroupOf(*node), {}, host};
-  if (leaders) exchange.leaders = GroupOf(*leaders);
+  worker::WeightExchange exchange{GroupOf(*workers, deadline), GroupOf(*node, deadline), {}, host};
+  if (leaders) exchange.leaders = GroupOf(*leaders, deadline);
   try {
     ready.worker->LoadTuner(exchange);
     report->model_digest = ready.worker->model_digest();
@@ -324,17 +336,19 @@ RunOutcome RunRank(comm::Communicator& world, const RunPlan& plan, const RankCon
   mine.binary = plan.binary;
   mine.config = plan.config;
   Describe(&mine);
+  const StartLimits limits(plan.settings.start_timeout);
   Ready ready;
   try {
-    ready = Prepare(world, plan, context, &mine);
+    ready = Prepare(world, plan, context, limits, &mine);
   } catch (const std::exception& error) {
     mine.failure = Failure::From(error);
   }
-  Agree(world, mine, plan.settings, ready.corpus);  // first all that needs no other rank, so that none waits in vain
-  LoadModels(world, ready, &mine);
-  const std::vector<RankReport> reports = Agree(world, mine, plan.settings, ready.corpus);
-  const double coverage = ShareCoverage(world, ready.shard ? ready.shard->open_sequences() : 0, ready.corpus.sequences,
-                                        comm::After(kPrepareWait));
+  Agree(world, mine, plan.settings, ready.corpus,
+        limits);  // first all that needs no other rank, so that none waits in vain
+  LoadModels(world, ready, limits.models, &mine);
+  const std::vector<RankReport> reports = Agree(world, mine, plan.settings, ready.corpus, limits);
+  const double coverage =
+      ShareCoverage(world, ready.shard ? ready.shard->open_sequences() : 0, ready.corpus.sequences, limits.verdict);
   if (ready.shard) ready.shard->SetCoverage(coverage);
   if (world.rank() == 0 && coverage < 1)
     spdlog::warn("{:.2f}% of the corpus can be reached: every row says so", 100 * coverage);

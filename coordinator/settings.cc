@@ -71,6 +71,12 @@ void RunSettings::Bind(OptionTable* table) {
       .NotPartOfResult();
   table->Add("batch", &batch, "queries of one round over the shards").Range(1, 65536).NotPartOfResult();
   table->Add("retries", &retries, "further attempts of a query whose finetuning fails").Range(0, 100).NotPartOfResult();
+  table
+      ->Add("start-timeout", &start_timeout,
+            "for every rank to copy and open its partitions and to load its models; then the job ends, naming the rank")
+      .Unit("s")
+      .Range(0.001, 1e9)
+      .NotPartOfResult();
   table->Add("task-timeout", &task_timeout, "until the first task's time is known")
       .Unit("s")
       .Range(0.001, 1e9)

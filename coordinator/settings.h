@@ -35,6 +35,7 @@ struct RunSettings : SelectionFlags {
   int retries = 1;              // further attempts of a task that throws, on another worker where there is one
   int max_rejects = 0;          // bad records of the queries file that are put aside before the run ends
   int64_t limit = 0;            // run the first so many queries; 0: all
+  double start_timeout = 600;   // seconds until a rank that is not ready to work ends the job
   double task_timeout = 3600;   // seconds until a task is given to another worker, while no task's time is known yet
   double grace = 30;            // seconds that running tasks get to finish after INT, TERM or USR1
   std::string layout;           // which rank plays which role (coordinator/layout.h); "": the default

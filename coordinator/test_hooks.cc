@@ -1,5 +1,6 @@
 #include "coordinator/test_hooks.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -22,19 +23,36 @@ Number Parse(std::string_view text, const char* variable) {
   return number;
 }
 
+// "LEFT:RIGHT" in two.
+std::pair<std::string_view, std::string_view> Cut(std::string_view text, const char* variable, const char* form) {
+  const size_t colon = text.find(':');
+  if (colon == std::string_view::npos) throw UsageError("{}: '{}' is not {}", variable, text, form);
+  return {text.substr(0, colon), text.substr(colon + 1)};
+}
+
 }  // namespace
 
 TestHooks TestHooks::FromEnvironment() {
   TestHooks hooks;
   if (const char* text = std::getenv("HULLFT_TEST_TASK_MS")) hooks.task_ms = Parse<int>(text, "HULLFT_TEST_TASK_MS");
   if (const char* text = std::getenv("HULLFT_TEST_HANG")) {
-    const std::string_view view = text;
-    const size_t colon = view.find(':');
-    if (colon == std::string_view::npos) throw UsageError("HULLFT_TEST_HANG: '{}' is not RANK:TASK", view);
-    hooks.hang_rank = Parse<int>(view.substr(0, colon), "HULLFT_TEST_HANG");
-    hooks.hang_task = Parse<int64_t>(view.substr(colon + 1), "HULLFT_TEST_HANG");
+    const auto [rank, task] = Cut(text, "HULLFT_TEST_HANG", "RANK:TASK");
+    hooks.hang_rank = Parse<int>(rank, "HULLFT_TEST_HANG");
+    hooks.hang_task = Parse<int64_t>(task, "HULLFT_TEST_HANG");
+  }
+  if (const char* text = std::getenv("HULLFT_TEST_START")) {
+    const auto [fault, rank] = Cut(text, "HULLFT_TEST_START", "FAULT:RANK");
+    if (fault != "dies" && fault != "hangs") throw UsageError("HULLFT_TEST_START: '{}' is no fault", fault);
+    hooks.start_fault = fault;
+    hooks.start_rank = Parse<int>(rank, "HULLFT_TEST_START");
   }
   return hooks;
+}
+
+void TestHooks::WhileLoading(int rank) const {
+  if (rank != start_rank) return;
+  if (start_fault == "dies") ::kill(::getpid(), SIGKILL);
+  while (true) ::pause();
 }
 
 void TestHooks::BeforeTask(int rank, int64_t task) const {

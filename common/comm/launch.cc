@@ -44,6 +44,13 @@ std::optional<LaunchedRanks> RanksFromEnvironment() {
   return SlurmStepTasks();
 }
 
+std::optional<int> LaunchedRank() {
+  for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMI_RANK"}) {
+    if (const auto rank = NumberFrom(variable)) return rank;
+  }
+  return SlurmStepTasks() ? NumberFrom("SLURM_PROCID") : std::nullopt;
+}
+
 bool InMpiLaunch() {
   if (NumberFrom("OMPI_COMM_WORLD_SIZE") || NumberFrom("PMI_SIZE")) return true;
   if (const auto step = SlurmStepTasks()) return step->count > 1;  // where pmix is the default, -n 1 has PMIX_RANK too

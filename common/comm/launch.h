@@ -18,6 +18,9 @@ struct LaunchedRanks {
 };
 std::optional<LaunchedRanks> RanksFromEnvironment();
 
+// This process's number among them, where the launcher says it.
+std::optional<int> LaunchedRank();
+
 // Throws kUsage when the launcher started another number of ranks than are in the MPI world: N worlds of one rank each
 // are what `srun` without the right PMI plug-in gives, with no error of its own.
 void CheckWorldSize(int world_size);

@@ -5,7 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
+#include <optional>
 #include <thread>
 
 #include "common/comm/launch.h"
@@ -92,19 +92,19 @@ RunOutcome RunUnderMpi(const RunPlan& plan, RankContext context) {
               outcome.stopped ? ExitStatus(Code::kInterrupted) : StatusOf(outcome));
   };
   RunOutcome outcome;
-  std::exception_ptr failure;
+  std::optional<Error> failure;
   try {
     outcome = RunRank(world, plan, context, leave);
   } catch (const Error& error) {
-    failure = std::current_exception();
+    failure = error;
     spdlog::debug("rank {}: {}", world.rank(), error.what());
   }
   try {
-    mpi.Shutdown(comm::After(std::chrono::seconds(60)));
-  } catch (const Error& error) {
-    mpi.Abort(error.what(), ExitStatus(error.code()));
+    mpi.Shutdown(comm::After(std::chrono::seconds(failure ? 10 : 60)));
+  } catch (const Error& error) {  // a rank hangs; what went wrong before says more of why
+    mpi.Abort(failure ? failure->what() : error.what(), ExitStatus(failure ? failure->code() : error.code()));
   }
-  if (failure && world.rank() == 0) std::rethrow_exception(failure);
+  if (failure && world.rank() == 0) throw *failure;
   return outcome;
 }
 #endif

@@ -16,8 +16,8 @@ class Launch : public testing::Test {
  protected:
   static void Set(const std::map<std::string, std::string>& values) {
     for (const char* name :
-         {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "SLURM_PROCID", "SLURM_STEP_ID", "SLURM_NTASKS",
-          "SLURM_NPROCS", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_PMIX_FENCE"}) {
+         {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "PMI_SIZE", "PMIX_RANK", "SLURM_PROCID", "SLURM_STEP_ID",
+          "SLURM_NTASKS", "SLURM_NPROCS", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_PMIX_FENCE"}) {
       unsetenv(name);
     }
     for (const auto& [name, value] : values) setenv(name.c_str(), value.c_str(), 1);
@@ -35,12 +35,14 @@ TEST_F(Launch, PlainStart) {
 TEST_F(Launch, ShellOfAnSbatchScriptIsAPlainStart) {
   Set({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_NPROCS", "4"}});
   EXPECT_FALSE(InMpiLaunch());
+  EXPECT_FALSE(LaunchedRank());
   EXPECT_FALSE(RanksFromEnvironment());
 }
 
 TEST_F(Launch, Mpirun) {
-  Set({{"OMPI_COMM_WORLD_SIZE", "3"}, {"PMIX_RANK", "1"}});
+  Set({{"OMPI_COMM_WORLD_SIZE", "3"}, {"OMPI_COMM_WORLD_RANK", "1"}, {"PMIX_RANK", "1"}});
   EXPECT_TRUE(InMpiLaunch());
+  EXPECT_EQ(LaunchedRank(), 1);
   EXPECT_EQ(RanksFromEnvironment()->count, 3);
   CheckWorldSize(3);
   EXPECT_THROW(CheckWorldSize(1), Error);
@@ -75,6 +77,7 @@ TEST_F(Launch, SrunOnSeveralNodesNeedsTheRing) {
 TEST_F(Launch, SrunWithoutTheRightPmiIsRefused) {
   Set({{"SLURM_PROCID", "2"}, {"SLURM_STEP_ID", "0"}, {"SLURM_NTASKS", "4"}});
   EXPECT_TRUE(InMpiLaunch());
+  EXPECT_EQ(LaunchedRank(), 2);
   CheckWorldSize(4);
   try {
     CheckWorldSize(1);

@@ -1,42 +1,13 @@
 // Whole runs of the program under mpirun: the rows of one process for any number of ranks, signals, a worker that
 // hangs, and ranks that do not fit together.
-#include <signal.h>
-#include <sys/wait.h>
-
 #include <chrono>
 
 #include "common/comm/launch.h"
-#include "tests/coordinator/run_fixture.h"
+#include "tests/coordinator/mpi_fixture.h"
 
 namespace hullft::coordinator {
 namespace {
 using ::testing::HasSubstr;
-
-class RunMpiTest : public RunTest {
- protected:
-  static std::string Mpirun(int ranks) {
-    return "timeout 100 env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
-           "OMPI_MCA_mpi_yield_when_idle=1 " HULLFT_MPIRUN " --oversubscribe --bind-to none -n " +
-           std::to_string(ranks);
-  }
-  static std::string Run(const std::string& corpus, const std::string& output,
-                         const std::vector<std::string>& more = {}) {
-    std::string command = std::string(" ") + HULLFT_BINARY + " run";
-    for (const std::string& word : Arguments(corpus, output, more)) command += " '" + word + "'";
-    return command;
-  }
-  // Exit status; what it printed is in `printed`.
-  static int Shell(const std::string& command, std::string* printed = nullptr) {
-    const fs::path log = base_ / "log";
-    const int status = std::system(("(" + command + ") >" + log.string() + " 2>&1 </dev/null").c_str());
-    if (printed != nullptr) *printed = ReadFile(log);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-  static std::string Reference() {
-    if (!fs::exists(base_ / "plain")) EXPECT_EQ(Shell("timeout 100" + Run("corpus4", "plain")), 0);
-    return Comparable("plain");
-  }
-};
 
 TEST_F(RunMpiTest, AnyNumberOfRanksGivesTheSameRows) {
   for (const int ranks : {1, 2, 3, 5, 8}) {
@@ -45,6 +16,34 @@ TEST_F(RunMpiTest, AnyNumberOfRanksGivesTheSameRows) {
     ASSERT_EQ(Shell(Mpirun(ranks) + Run("corpus4", output), &printed), 0) << printed;
     EXPECT_EQ(Rows(output).size(), static_cast<size_t>(kQueries));
     EXPECT_EQ(Comparable(output), Reference()) << ranks;
+  }
+}
+
+// The whole corpus as the pool: each shard a part of every iteration. 2 ranks are one shard, the others share out too.
+TEST_F(RunMpiTest, GlobalModeGivesTheSameRowsOnAnyNumberOfRanksAndShards) {
+  const std::vector<std::string> global = {"--pool", "global"};
+  ASSERT_EQ(Shell("timeout 100" + Run("corpus4", "global", global)), 0);
+  const std::string reference = Comparable("global");
+  EXPECT_NE(reference, Reference());
+  const std::pair<int, const char*> worlds[] = {
+      {2, ""}, {3, "shards=0,1 workers=2"}, {5, "shards=0-3 workers=4"}, {8, "shards=1,3,5 workers=0,2,4,6,7"}};
+  for (const auto& [ranks, layout] : worlds) {
+    const std::string output = "global" + std::to_string(ranks);
+    std::vector<std::string> options = global;
+    if (*layout != '\0') options.insert(options.end(), {"--layout", layout});
+    std::string printed;
+    ASSERT_EQ(Shell(Mpirun(ranks) + Run("corpus4", output, options), &printed), 0) << printed;
+    EXPECT_EQ(Comparable(output), reference) << ranks;
+  }
+}
+
+TEST_F(RunMpiTest, OneTwoAndFourShardsOfFourPartitionsGiveTheSameRows) {
+  for (const auto& [shards, workers] : {std::pair{"0", "1-4"}, {"0,1", "2-4"}, {"0-3", "4"}}) {
+    const std::string output = std::string("shards") + shards;
+    const std::string layout = fmt::format("shards={} workers={}", shards, workers);
+    std::string printed;
+    ASSERT_EQ(Shell(Mpirun(5) + Run("corpus4", output, {"--layout", layout}), &printed), 0) << printed;
+    EXPECT_EQ(Comparable(output), Reference()) << shards;
   }
 }
 
