@@ -78,7 +78,8 @@ struct Tuner::Impl {
              std::span<const EvalDocument> eval) const;
   int32_t PrefixToken(const TuneSettings& settings) const;
   std::vector<Score> ScoreAll(const TuneSettings& settings, std::span<const EvalDocument> eval);
-  double ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence);
+  double ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence, StageClock* clock,
+                         GradientTimes* times);
   void TuneOn(const TuneSettings& settings, const TrainSequence& train, int sequence, bool grad_norms,
               TuneResult* result);
 };
@@ -125,10 +126,12 @@ std::vector<Score> Tuner::Impl::ScoreAll(const TuneSettings& settings, std::span
 }
 
 // Leaves the gradient of the mean loss over tokens 1 to T - 1 in the parameters; returns the loss. tokens: T >= 2.
-double Tuner::Impl::ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence) {
+double Tuner::Impl::ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence,
+                                    StageClock* clock, GradientTimes* times) {
   // The last token is only predicted, never read: causal attention keeps it from every other position.
   const at::Tensor ids = IdTensor(tokens.first(tokens.size() - 1), model->flat().device());
   const at::Tensor hidden = model->Hidden(ids, settings.dropout);
+  times->forward = clock->Lap();
   const at::Tensor head_weight = model->HeadWeight();
   HULLFT_CHECK(head_weight.is_leaf() && head_weight.requires_grad());
   const HeadLoss::Result result = head.WithGradients(hidden, head_weight, tokens.subspan(1));
@@ -136,8 +139,10 @@ double Tuner::Impl::ComputeGradient(const TuneSettings& settings, std::span<cons
     throw Error(Code::kNumeric, fmt::format("the loss of training sequence {} is {}", sequence, result.loss),
                 "try a smaller learning rate");
   }
+  times->loss = clock->Lap();
   head_weight.mutable_grad() = result.weight_gradient;  // a tied embedding adds its own part to it
   hidden.backward(result.hidden_gradient);
+  times->backward = clock->Lap();
   return result.loss;
 }
 
@@ -152,16 +157,23 @@ void Tuner::Impl::TuneOn(const TuneSettings& settings, const TrainSequence& trai
   const int interval = settings.refresh == 0 ? train.count : settings.refresh;
   for (int done = 0; done < train.count; done += interval) {
     const int run = std::min(interval, train.count - done);
-    const double loss = ComputeGradient(settings, tokens, sequence);
+    GradientTimes times;
+    times.tokens = static_cast<int>(tokens.size());
+    times.steps = run;
+    StageClock clock;
+    const double loss = ComputeGradient(settings, tokens, sequence, &clock, &times);
     const auto steps_done = static_cast<int64_t>(result->steps.size());
     const std::vector<AdamSegment> segments = weights.Segments(steps_done == 0);
     const double norm = grad_norms ? weights.GradientsNorm(segments, threads) : 0.0;
+    clock.Lap();
     weights.RunAdam({.learning_rate = settings.learning_rate}, steps_done, run, segments, threads);
+    times.adam = clock.Lap();
     weights.DropGradients();
     if (steps_done == 0) weights.UseWorking();
     for (int j = 0; j < run; ++j) {
       result->steps.push_back({sequence, j == 0, j == 0 ? std::optional(loss) : std::nullopt, norm});
     }
+    result->gradient_times.push_back(times);
     ++result->gradients_computed;
     result->tokens_trained += static_cast<int64_t>(tokens.size());
   }

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "worker/finetune/stage_times.h"
+
 namespace hullft::worker {
 
 struct TunerOptions {
@@ -75,6 +77,7 @@ struct TuneResult {
   std::vector<StepRecord> steps;
   std::vector<Score> before, after;  // one per document
   double score_before_ms = 0, tune_ms = 0, score_after_ms = 0;
+  std::vector<GradientTimes> gradient_times;  // one a computed gradient
   int64_t gradients_computed = 0, tokens_trained = 0;
   int64_t sequences_skipped =
       0;  // fewer than 2 tokens: nothing to predict, no step (the reference's loss is NaN there)

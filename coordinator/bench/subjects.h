@@ -7,5 +7,7 @@
 namespace hullft::coordinator {
 
 int BenchCluster(const Arguments& args);
+int BenchFinetune(const Arguments& args);
+int BenchMachine(const Arguments& args);
 
 }  // namespace hullft::coordinator

@@ -17,6 +17,8 @@ struct Subject {
 
 constexpr Subject kSubjects[] = {
     {"cluster", BenchCluster, "scheduler, journal, rounds over shards, global iterations"},
+    {"finetune", BenchFinetune, "the tuner against a plain LibTorch loop and the machine's peaks"},
+    {"machine", BenchMachine, "peak rates of matrix products and memory"},
 };
 
 }  // namespace
