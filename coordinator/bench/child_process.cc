@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "common/error.h"
 
@@ -22,12 +25,22 @@ std::vector<char*> Pointers(const std::vector<std::string>& words) {
   return pointers;
 }
 
+// False when nobody reads any more; a pipe would end this process with SIGPIPE instead.
+bool Send(int socket, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t sent = ::send(socket, text.data(), text.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno != EINTR) return false;
+    text.remove_prefix(sent < 0 ? 0 : static_cast<size_t>(sent));
+  }
+  return true;
+}
+
 }  // namespace
 
 ChildProcess::ChildProcess(const std::vector<std::string>& words, const std::vector<std::string>& environment)
     : name_(words.at(0)) {
   int in[2], out[2];
-  if (::pipe2(in, O_CLOEXEC) != 0) throw IoError("make a pipe to", name_);
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) != 0) throw IoError("make a socket to", name_);
   if (::pipe2(out, O_CLOEXEC) != 0) {
     const Error error = IoError("make a pipe from", name_);
     ::close(in[0]);
@@ -50,12 +63,12 @@ ChildProcess::ChildProcess(const std::vector<std::string>& words, const std::vec
     ::close(out[0]);
     throw Error(Code::kIo, fmt::format("cannot start {}: {}", name_, std::strerror(fault)));
   }
-  to_ = ::fdopen(in[1], "w");
+  to_ = in[1];
   from_ = ::fdopen(out[0], "r");
 }
 
 ChildProcess::~ChildProcess() {
-  std::fclose(to_);
+  ::close(to_);
   std::fclose(from_);
   ::waitpid(pid_, nullptr, 0);
 }
@@ -64,7 +77,7 @@ std::string ChildProcess::Ask(const std::string& line) {
   std::string answer;
   char* text = nullptr;
   size_t size = 0;
-  const bool sent = std::fputs((line + "\n").c_str(), to_) >= 0 && std::fflush(to_) == 0;
+  const bool sent = Send(to_, line + "\n");
   const ssize_t got = sent ? ::getline(&text, &size, from_) : -1;
   if (got > 0) answer.assign(text, static_cast<size_t>(got));
   std::free(text);

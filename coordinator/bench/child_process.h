@@ -26,7 +26,8 @@ class ChildProcess {
  private:
   std::string name_;
   pid_t pid_ = -1;
-  FILE *to_ = nullptr, *from_ = nullptr;
+  int to_ = -1;  // a socket: its other end's death is an error of send, not a signal
+  FILE* from_ = nullptr;
 };
 
 }  // namespace hullft::coordinator
