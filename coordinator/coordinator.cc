@@ -29,7 +29,8 @@ nlohmann::ordered_json Provenance(const comm::Communicator& world, const RunPlan
 }  // namespace
 
 Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const std::string& layout_table,
-                         const RunPlan& plan, const RankContext& context, const Identity& identity)
+                         const RunPlan& plan, const RankContext& context, const Identity& identity,
+                         const std::vector<std::string>& arithmetics)
     : world_(world),
       layout_(layout),
       plan_(plan),
@@ -55,6 +56,7 @@ Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const 
         agreed == identity.end() || agreed->second != tokenizer_->digest())
       throw DataError("{} on rank 0 holds another tokenizer than the workers'", settings.model);
   }
+  if (!settings.score_cache.empty()) OpenScoreCache(identity, arithmetics);
   folder_.Start(plan.config, layout_table, Provenance(world, plan, context));
   journal_ = std::make_unique<Journal>(folder_.journal());
   std::unordered_set<std::string> finished;
@@ -68,6 +70,19 @@ Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const 
   outcome_.skipped = outcome_.queries - static_cast<int64_t>(pending_.size());
   if (file.rejects > 0) spdlog::warn("{} bad queries were put into {}", file.rejects, folder_.rejects().string());
   if (outcome_.skipped > 0) spdlog::info("{} of {} queries are done already", outcome_.skipped, outcome_.queries);
+}
+
+void Coordinator::OpenScoreCache(const Identity& identity, const std::vector<std::string>& arithmetics) {
+  score_cache_ = std::make_unique<ScoreCache>(plan_.settings.score_cache);
+  spdlog::info("{} untuned scores are known from {}", score_cache_->size(), plan_.settings.score_cache);
+  for (const std::string& arithmetic : arithmetics) {
+    score_settings_.push_back({plan_.binary, identity.at("model"), identity.at("tokenizer"), arithmetic,
+                               plan_.settings.tune.max_length, plan_.settings.tune.prefix_token});
+  }
+}
+
+std::string Coordinator::ScoreKey(int64_t query, int worker) const {
+  return ScoreCache::Key(score_settings_[static_cast<size_t>(worker)], queries_[static_cast<size_t>(query)].text_hash);
 }
 
 double Coordinator::Now() const {
@@ -177,8 +192,9 @@ RoundQuery Coordinator::QuestionOf(int64_t query) const {
 void Coordinator::Dispatch() {
   while (const auto next = scheduler_.Next(Now())) {
     const Query& query = queries_[static_cast<size_t>(next->task)];
-    SendMessage(world_, layout_.workers[static_cast<size_t>(next->worker)], kToWorker,
-                TuneJob{next->task, query.text, open_.at(next->task).selected.training});
+    TuneJob job{next->task, query.text, open_.at(next->task).selected.training, std::nullopt};
+    if (score_cache_) job.untuned = score_cache_->Find(ScoreKey(next->task, next->worker));
+    SendMessage(world_, layout_.workers[static_cast<size_t>(next->worker)], kToWorker, job);
   }
 }
 
@@ -263,6 +279,8 @@ void Coordinator::OnTuneDone(const TuneDone& done, int rank) {
   if (scheduler_.Finished(done.query, worker, Now()) != Outcome::kAccepted) return;
   const auto open = open_.find(done.query);
   HULLFT_CHECK(open != open_.end());
+  if (score_cache_ && !done.untuned_given)
+    score_cache_->Add(ScoreKey(done.query, worker), {done.before, done.tokens, done.windows});
   Row row = RowOf(done.query, open->second.selected, done, open->second.embed_ms);
   row.worker = rank;
   row.host = world_.hosts()[static_cast<size_t>(rank)];
@@ -303,6 +321,10 @@ Row Coordinator::RowOf(int64_t query, const Selected& selected, const TuneDone& 
   row.leak_trained = selected.leak_trained;
   row.before = bpb(done.before);
   row.after = bpb(done.after);
+  for (const WireMark& mark : done.marks) {
+    row.marks.push_back({mark.n, mark.steps, mark.gradients, bpb(mark.bpb)});
+    row.ms.tune_at.push_back(mark.tune_ms);
+  }
   row.bytes = done.bytes;
   row.tokens = done.tokens;
   row.windows = done.windows;
@@ -311,8 +333,14 @@ Row Coordinator::RowOf(int64_t query, const Selected& selected, const TuneDone& 
   row.steps = done.steps;
   row.gradients = done.gradients;
   row.tokens_trained = done.tokens_trained;
-  row.ms = {embed_ms,     selected.search_ms, selected.select_ms, selected.fetch_ms, done.score_before_ms,
-            done.tune_ms, done.score_after_ms};
+  row.ms.embed = embed_ms;
+  row.ms.search = selected.search_ms;
+  row.ms.select = selected.select_ms;
+  row.ms.fetch = selected.fetch_ms;
+  row.ms.score_before = done.score_before_ms;
+  row.ms.tune = done.tune_ms;
+  row.ms.score_after = done.score_after_ms;
+  row.ms.score_before_cached = done.untuned_given;
   return row;
 }
 

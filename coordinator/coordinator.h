@@ -23,15 +23,16 @@
 #include "coordinator/run_folder.h"
 #include "coordinator/run_rank.h"
 #include "coordinator/scheduler.h"
+#include "coordinator/score_cache.h"
 
 namespace hullft::coordinator {
 
 class Coordinator {
  public:
-  // identity: options and digests that all ranks agreed on. layout_table: for the run folder. Opens the run folder,
-  // reads queries and journal.
+  // identity: options and digests that all ranks agreed on. layout_table: for the run folder. arithmetics: by worker
+  // (worker::Tuner::arithmetic). Opens the run folder, reads queries and journal.
   Coordinator(comm::Communicator& world, const Layout& layout, const std::string& layout_table, const RunPlan& plan,
-              const RankContext& context, const Identity& identity);
+              const RankContext& context, const Identity& identity, const std::vector<std::string>& arithmetics);
   // Until every query has its row, or a stop was asked for; then sends Stop to all roles. When it throws, the caller
   // must.
   RunOutcome Run();
@@ -61,6 +62,8 @@ class Coordinator {
   Row RowOf(int64_t query, const Selected& selected, const TuneDone& done, double embed_ms) const;
   RoundQuery QuestionOf(int64_t query) const;
   double Cost(const Selected& selected, const Query& query) const;
+  void OpenScoreCache(const Identity& identity, const std::vector<std::string>& arithmetics);
+  std::string ScoreKey(int64_t query, int worker) const;
   void ShowProgress();
   void StopAll();
   bool WaitForByes(double seconds);
@@ -74,6 +77,8 @@ class Coordinator {
   std::vector<Query> queries_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Tokenizer> tokenizer_;  // with --guard mark or drop: shards have none
+  std::unique_ptr<ScoreCache> score_cache_;   // with --score-cache
+  std::vector<ScoreSetting> score_settings_;  // by worker
   std::unique_ptr<Progress> progress_;
   Scheduler scheduler_;
   std::vector<int64_t> pending_;  // in order; next_ is the first not yet in a round

@@ -233,17 +233,6 @@ struct Selected {
   }
 };
 
-struct TuneJob {
-  static constexpr uint16_t kType = 112;
-  int64_t query = 0;
-  std::string text;
-  std::vector<Training> training;
-  template <class A>
-  void Wire(A& a) {
-    a(query, text, training);
-  }
-};
-
 struct WireBpb {
   double rolling = 0, first_window = 0, log_likelihood = 0, log_likelihood_first_window = 0;
   template <class A>
@@ -252,17 +241,53 @@ struct WireBpb {
   }
 };
 
+// The query's score with the base weights, as an earlier run had it.
+struct UntunedScore {
+  WireBpb bpb;
+  int64_t tokens = 0, windows = 0;
+  template <class A>
+  void Wire(A& a) {
+    a(bpb, tokens, windows);
+  }
+};
+
+struct TuneJob {
+  static constexpr uint16_t kType = 112;
+  int64_t query = 0;
+  std::string text;
+  std::vector<Training> training;
+  std::optional<UntunedScore> untuned;  // from --score-cache
+  template <class A>
+  void Wire(A& a) {
+    a(query, text, training, untuned);
+  }
+};
+
+// Scores when the first n of the multiset were trained on (--score-at).
+struct WireMark {
+  int n = 0;
+  int64_t steps = 0, gradients = 0;
+  double tune_ms = 0;
+  WireBpb bpb;
+  template <class A>
+  void Wire(A& a) {
+    a(n, steps, gradients, tune_ms, bpb);
+  }
+};
+
 struct TuneDone {
   static constexpr uint16_t kType = 113;
   int64_t query = 0;
   std::optional<Failure> failure;
   WireBpb before, after;
+  std::vector<WireMark> marks;
+  bool untuned_given = false;  // `before` is what the job brought
   int64_t bytes = 0, tokens = 0, windows = 0, prefix_token = -1, steps = 0, gradients = 0, tokens_trained = 0;
   double score_before_ms = 0, tune_ms = 0, score_after_ms = 0;
   template <class A>
   void Wire(A& a) {
-    a(query, failure, before, after, bytes, tokens, windows, prefix_token, steps, gradients, tokens_trained,
-      score_before_ms, tune_ms, score_after_ms);
+    a(query, failure, before, after, marks, untuned_given, bytes, tokens, windows, prefix_token, steps, gradients,
+      tokens_trained, score_before_ms, tune_ms, score_after_ms);
   }
 };
 

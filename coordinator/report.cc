@@ -144,6 +144,7 @@ Summary Summarize(const std::string& subset, std::span<const Row* const> rows) {
     summary.mean_ratio_percent += Percent(row->after.rolling, row->before.rolling);
     summary.coverage = std::min(summary.coverage, row->coverage);
     AddTimes(row->ms, 1 / n, &summary.ms);
+    if (row->ms.score_before_cached) ++summary.scores_cached;
   }
   for (double* sum : {&summary.bpb_before, &summary.bpb_after, &summary.first_window_before,
                       &summary.first_window_after, &summary.mean_ratio_percent}) {
@@ -154,6 +155,39 @@ Summary Summarize(const std::string& subset, std::span<const Row* const> rows) {
   summary.total_ms = summary.ms.Total();
   Bootstrap(finished, &summary);
   return summary;
+}
+
+std::vector<MarkSummary> SummarizeMarks(std::span<const Row* const> rows) {
+  struct Sums {
+    MarkSummary mark;
+    double before = 0, first_window_before = 0;
+  };
+  std::map<int, Sums> by_n;
+  for (const Row* row : rows) {
+    for (size_t i = 0; i < row->marks.size(); ++i) {
+      const RowMark& mark = row->marks[i];
+      Sums& sums = by_n[mark.n];
+      ++sums.mark.queries;
+      sums.before += row->before.rolling;
+      sums.first_window_before += row->before.first_window;
+      sums.mark.bpb_after += mark.bpb.rolling;
+      sums.mark.first_window_after += mark.bpb.first_window;
+      sums.mark.gradients += static_cast<double>(mark.gradients);
+      sums.mark.tune_ms += i < row->ms.tune_at.size() ? row->ms.tune_at[i] : 0;
+    }
+  }
+  std::vector<MarkSummary> marks;
+  for (auto& [n, sums] : by_n) {
+    MarkSummary& mark = sums.mark;
+    mark.n = n;
+    mark.percent = Percent(mark.bpb_after, sums.before);
+    mark.first_window_percent = Percent(mark.first_window_after, sums.first_window_before);
+    for (double* sum : {&mark.bpb_after, &mark.first_window_after, &mark.gradients, &mark.tune_ms}) {
+      *sum /= static_cast<double>(mark.queries);
+    }
+    marks.push_back(mark);
+  }
+  return marks;
 }
 
 std::vector<Summary> Lines(const Report& report) {
@@ -191,6 +225,7 @@ Report MakeReport(const std::vector<Row>& rows) {
   }
   report.all = Summarize("all", all);
   report.guard = SummarizeGuard(all);
+  report.marks = SummarizeMarks(all);
   return report;
 }
 
@@ -213,6 +248,12 @@ std::string ResultsTable(const Report& report) {
     }
     text += "\n";
   }
+  if (report.marks.empty()) return text;
+  text += fmt::format("\n{:>6}  {:>7}  {:>9}  {:>7}  {:>10}\n", "N", "queries", "BPB after", "percent", "gradients");
+  for (const MarkSummary& mark : report.marks) {
+    text += fmt::format("{:>6}  {:>7}  {:>9.4f}  {:>7.2f}  {:>10.2f}\n", mark.n, mark.queries, mark.bpb_after,
+                        mark.percent, mark.gradients);
+  }
   return text;
 }
 
@@ -227,6 +268,9 @@ std::string TimingsTable(const Report& report) {
     text += fmt::format("{:<{}}  {:>8.2f}  {:>8.2f}  {:>8.2f}  {:>8.2f}  {:>12.1f}  {:>9.1f}  {:>11.1f}  {:>9.1f}\n",
                         line.subset, width, line.ms.embed, line.ms.search, line.ms.select, line.ms.fetch,
                         line.ms.score_before, line.ms.tune, line.ms.score_after, line.total_ms);
+  }
+  if (report.all.scores_cached > 0) {
+    text += fmt::format("untuned scores from the cache: {} of {}\n", report.all.scores_cached, report.all.queries);
   }
   return text;
 }
@@ -257,6 +301,7 @@ std::string ReportJson(const Report& report) {
                        {"select_ms", line.ms.select},
                        {"fetch_ms", line.ms.fetch},
                        {"score_before_ms", line.ms.score_before},
+                       {"score_before_cached", line.scores_cached},
                        {"tune_ms", line.ms.tune},
                        {"score_after_ms", line.ms.score_after},
                        {"total_ms", line.total_ms}});
@@ -268,9 +313,18 @@ std::string ReportJson(const Report& report) {
                       {"dropped", report.guard.dropped},
                       {"trained", report.guard.trained},
                       {"queries_trained", report.guard.queries_trained}};
-  return Json{{"results", results}, {"selection", selections}, {"guard", guard}, {"timings", timings}}.dump(
-             2, ' ', false, Json::error_handler_t::replace) +
-         "\n";
+  Json json = {{"results", results}, {"selection", selections}, {"guard", guard}, {"timings", timings}};
+  for (const MarkSummary& mark : report.marks) {
+    json["score_at"].push_back({{"n", mark.n},
+                                {"queries", mark.queries},
+                                {"bpb_after", mark.bpb_after},
+                                {"percent", mark.percent},
+                                {"bpb_first_window_after", mark.first_window_after},
+                                {"percent_first_window", mark.first_window_percent},
+                                {"gradients", mark.gradients},
+                                {"tune_ms", mark.tune_ms}});
+  }
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string ReportCsv(const Report& report) {

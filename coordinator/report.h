@@ -27,6 +27,16 @@ struct Summary {
   std::vector<std::pair<std::string, double>> selection;
   StageTimes ms;  // means over queries
   double total_ms = 0;
+  int64_t scores_cached = 0;  // queries whose untuned score came from --score-cache
+};
+
+// Of all queries that were scored there (--score-at).
+struct MarkSummary {
+  int n = 0;  // of the multiset trained on
+  int64_t queries = 0;
+  double bpb_after = 0, percent = 0;  // as in Summary, with the score at n
+  double first_window_after = 0, first_window_percent = 0;
+  double gradients = 0, tune_ms = 0;  // means
 };
 
 inline constexpr int kResamples = 2000;
@@ -44,13 +54,15 @@ struct Report {
   std::vector<Summary> subsets;  // by name
   Summary all;
   GuardSummary guard;
+  std::vector<MarkSummary> marks;  // by rising n
 };
 
 Report MakeReport(const std::vector<Row>& rows);
+// With --score-at a second table follows: BPB by N.
 std::string ResultsTable(const Report& report);
 std::string TimingsTable(const Report& report);
 // {"results": [...], "selection": [...], "timings": [...]}, pretty-printed, each with a line per subset and one for
-// all.
+// all; with --score-at also "score_at", a line per N.
 std::string ReportJson(const Report& report);
 // One line per subset and one for all; timings are the columns that end in _ms, the selection's are the last.
 std::string ReportCsv(const Report& report);

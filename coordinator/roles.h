@@ -66,6 +66,7 @@ class WorkerRole {
   void Run();
 
   const std::string& model_digest() const { return tuner_->digest(); }
+  const std::string& arithmetic() const { return tuner_->arithmetic(); }
   const std::string& tokenizer_digest() const { return tokenizer_->digest(); }
   std::string encoder_digest() const { return encoder_ ? encoder_->digest() : ""; }  // "" without an encoder
   int encoder_dim() const { return encoder_ ? encoder_->dim() : 0; }

@@ -27,13 +27,34 @@ Bpb BpbFromJson(const Json& json) {
 }
 
 Json TimesJson(const StageTimes& ms) {
-  return {{"embed", ms.embed},
-          {"search", ms.search},
-          {"select", ms.select},
-          {"fetch", ms.fetch},
-          {"score_before", ms.score_before},
-          {"tune", ms.tune},
-          {"score_after", ms.score_after}};
+  Json json = {{"embed", ms.embed},
+               {"search", ms.search},
+               {"select", ms.select},
+               {"fetch", ms.fetch},
+               {"score_before", ms.score_before},
+               {"tune", ms.tune},
+               {"score_after", ms.score_after}};
+  if (ms.score_before_cached) json["score_before_cached"] = true;
+  if (!ms.tune_at.empty()) json["tune_at"] = ms.tune_at;
+  return json;
+}
+
+Json MarksJson(const std::vector<RowMark>& marks) {
+  Json json = Json::array();
+  for (const RowMark& mark : marks) {
+    json.push_back({{"n", mark.n}, {"steps", mark.steps}, {"gradients", mark.gradients}});
+    json.back().update(BpbJson(mark.bpb));
+  }
+  return json;
+}
+
+std::vector<RowMark> MarksFromJson(const Json& json) {
+  std::vector<RowMark> marks;
+  for (const Json& entry : json) {
+    marks.push_back({entry.at("n").get<int>(), entry.at("steps").get<int64_t>(), entry.at("gradients").get<int64_t>(),
+                     BpbFromJson(entry)});
+  }
+  return marks;
 }
 
 StageTimes TimesFromJson(const Json& json) {
@@ -45,6 +66,8 @@ StageTimes TimesFromJson(const Json& json) {
   json.at("score_before").get_to(ms.score_before);
   json.at("tune").get_to(ms.tune);
   json.at("score_after").get_to(ms.score_after);
+  ms.score_before_cached = json.value("score_before_cached", false);
+  if (json.contains("tune_at")) json.at("tune_at").get_to(ms.tune_at);
   return ms;
 }
 
@@ -86,6 +109,7 @@ void ReadResult(const Json& json, Row* row) {
   }
   row->before = BpbFromJson(json.at("before"));
   row->after = BpbFromJson(json.at("after"));
+  if (json.contains("score_at")) row->marks = MarksFromJson(json.at("score_at"));
   json.at("bytes").get_to(row->bytes);
   json.at("tokens").get_to(row->tokens);
   json.at("windows").get_to(row->windows);
@@ -140,6 +164,7 @@ std::string ToJsonLine(const Row& row) {
                    {"leak_dropped", row.leak_dropped},
                    {"leak_trained", row.leak_trained}});
     }
+    if (!row.marks.empty()) json["score_at"] = MarksJson(row.marks);
     if (row.pool_objective) {
       json.update({{"pool_objective", *row.pool_objective}, {"pool_regret", *row.pool_objective - row.objective}});
     }

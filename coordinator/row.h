@@ -16,6 +16,8 @@ namespace hullft::coordinator {
 // queries.
 struct StageTimes {
   double embed = 0, search = 0, select = 0, fetch = 0, score_before = 0, tune = 0, score_after = 0;
+  bool score_before_cached = false;  // the score came from --score-cache
+  std::vector<double> tune_at = {};  // aligned with Row::marks: finetuning up to there
   double Total() const { return embed + search + select + fetch + score_before + tune + score_after; }
 };
 
@@ -24,6 +26,13 @@ struct StageTimes {
 struct Bpb {
   double rolling = 0, first_window = 0;
   double log_likelihood = 0, log_likelihood_first_window = 0;
+};
+
+// Scores with a prefix of the multiset (--score-at).
+struct RowMark {
+  int n = 0;  // of the multiset trained on, repeats counted
+  int64_t steps = 0, gradients = 0;
+  Bpb bpb;
 };
 
 struct Row {
@@ -52,6 +61,7 @@ struct Row {
   int64_t leak_marked = 0, leak_dropped = 0, leak_trained = 0;
 
   Bpb before, after;
+  std::vector<RowMark> marks;                  // by rising n
   int64_t bytes = 0, tokens = 0, windows = 0;  // of the query's document
   int64_t window = 0;  // tokens of one scoring window; windows do not overlap in what they score
   int64_t prefix_token = -1;

@@ -48,13 +48,13 @@ struct RankReport {
   std::optional<Failure> failure;
   std::string version, binary, config, corpus_digest;
   bool worker = false;
-  std::string model_digest, tokenizer_digest, encoder_digest;
+  std::string model_digest, tokenizer_digest, encoder_digest, arithmetic;
   int64_t pid = 0;
   std::string device, cores;
   template <class A>
   void Wire(A& a) {
-    a(failure, version, binary, config, corpus_digest, worker, model_digest, tokenizer_digest, encoder_digest, pid,
-      device, cores);
+    a(failure, version, binary, config, corpus_digest, worker, model_digest, tokenizer_digest, encoder_digest,
+      arithmetic, pid, device, cores);
   }
 };
 
@@ -233,6 +233,7 @@ void LoadModels(comm::Communicator& world, const Ready& ready, comm::Deadline de
   try {
     ready.worker->LoadTuner(exchange);
     report->model_digest = ready.worker->model_digest();
+    report->arithmetic = ready.worker->arithmetic();
     report->device = worker::ChooseDevice(report->device, exchange.node.rank);
   } catch (const std::exception& error) {
     report->failure = Failure::From(error);
@@ -363,7 +364,9 @@ RunOutcome RunRank(comm::Communicator& world, const RunPlan& plan, const RankCon
     try {
       const std::string table = TableOf(ready.layout, world.hosts(), reports);
       spdlog::info("layout:\n{}", table);
-      Coordinator coordinator(world, ready.layout, table, plan, context, MakeIdentity(plan, reports));
+      std::vector<std::string> arithmetics;
+      for (const int rank : ready.layout.workers) arithmetics.push_back(reports[static_cast<size_t>(rank)].arithmetic);
+      Coordinator coordinator(world, ready.layout, table, plan, context, MakeIdentity(plan, reports), arithmetics);
       outcome = coordinator.Run();
     } catch (...) {
       StopEverybody(world, ready.layout);

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <sstream>
 #include <vector>
@@ -9,6 +10,49 @@
 #include "common/error.h"
 
 namespace hullft::coordinator {
+
+namespace {
+
+std::vector<int> ParseScoreAt(const std::string& text, std::vector<std::string>* faults) {
+  std::vector<int> numbers;
+  std::istringstream words(text);
+  for (std::string word; std::getline(words, word, ',');) {
+    int value = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+    if (error != std::errc() || end != word.data() + word.size() || value < 1) {
+      faults->push_back(fmt::format("--score-at: '{}' is no number from 1", word));
+    }
+    numbers.push_back(value);
+  }
+  std::ranges::sort(numbers);
+  numbers.erase(std::ranges::unique(numbers).begin(), numbers.end());
+  return numbers;
+}
+
+// What was trained on at each N must be what a run to N alone trains on.
+std::vector<std::string> ScoreAtFaults(const RunSettings& settings) {
+  std::vector<std::string> faults;
+  if (settings.score_at.empty()) return faults;
+  if (settings.method == "hullft") {
+    faults.push_back(
+        "--score-at: the method hullft's multiset for a smaller N is no prefix of a larger one's; run each --n");
+  }
+  if (settings.method == "sift" && settings.select.sift_grouping == select::SiftGrouping::kGlobal) {
+    faults.push_back(
+        "--score-at: --sift-grouping global moves later picks to the front, so a smaller N is no prefix of a larger "
+        "one; use consecutive");
+  }
+  if (!settings.tune.score_at.empty() && settings.tune.score_at.back() > settings.select.n) {
+    faults.push_back(fmt::format("--score-at {} is more than --n {}: give --n {}", settings.tune.score_at.back(),
+                                 settings.select.n, settings.tune.score_at.back()));
+  }
+  if (settings.tune.dropout > 0) {
+    faults.push_back("--score-at: with dropout the random draws of a run depend on its length; leave --dropout 0");
+  }
+  return faults;
+}
+
+}  // namespace
 
 void RunSettings::Bind(OptionTable* table) {
   table->Group("Input and output");
@@ -21,6 +65,8 @@ void RunSettings::Bind(OptionTable* table) {
   table->Add("query-embeddings", &query_embeddings, ".npy with a row per query, instead of --encoder")
       .NotPartOfResult();
   table->Add("output", &output, "run folder; a run that was stopped goes on where it was").Required().NotPartOfResult();
+  table->Add("score-cache", &score_cache, "file of untuned scores that runs share; made when it is not there")
+      .NotPartOfResult();
   table
       ->Add("stage", &stage,
             "folder on each node's own disk: partitions are copied there once, verified, and read there")
@@ -54,6 +100,8 @@ void RunSettings::Bind(OptionTable* table) {
   table->Group("Finetuning");
   table->Add("lr", &tune.learning_rate, "learning rate of Adam").Range(0, 1);
   table->Add("refresh", &refresh, "r: a sequence's gradient is computed anew every r-th of its steps; inf: once");
+  table->Add("score-at", &score_at,
+             "numbers up to --n, e.g. 1,5,10: score also when so many are trained on (not for the method hullft)");
   table->Add("max-length", &tune.max_length, "tokens of a training sequence and of a scoring window").Range(2, 1e7);
   table->Add("dropout", &tune.dropout, "while finetuning").Range(0, 0.999);
   table
@@ -105,7 +153,10 @@ void RunSettings::Finish() {
     }
     tune.refresh = value;
   }
-  for (const std::string& fault : {FinishSelection(), tune.Validate()}) {
+  const std::string selection_faults = FinishSelection();
+  tune.score_at = ParseScoreAt(score_at, &faults);
+  for (const std::string& fault : ScoreAtFaults(*this)) faults.push_back(fault);
+  for (const std::string& fault : {selection_faults, tune.Validate()}) {
     if (!fault.empty()) faults.push_back(fault);
   }
   if (pool != "knn" && method != "hullft") {

@@ -15,6 +15,7 @@ struct RunSettings : SelectionFlags {
   std::string corpus, queries, model, encoder, output;
   std::string query_embeddings;  // .npy, a row per record of the queries file; the encoder is then not needed
 
+  std::string score_cache;     // file of untuned scores (coordinator/score_cache.h), read and added to; "": none
   std::string stage;           // folder on the nodes' own disks that partitions are copied to first; "": none
   bool allow_partial = false;  // go on without partitions that are missing or damaged: coverage < 1 in every row
 
@@ -27,6 +28,7 @@ struct RunSettings : SelectionFlags {
 
   worker::TuneSettings tune;  // learning_rate, max_length, dropout, prefix_token; refresh is set by Finish
   std::string refresh = "2";  // r, or "inf"
+  std::string score_at;       // "1,5,10": Finish puts it into tune.score_at; "": scored at the end alone
 
   int workers = 0;              // worker ranks of one process; 0: one, which shares its rank with coordinator and shard
   std::string device = "auto";  // of the workers: see worker::ChooseDevice

@@ -12,6 +12,19 @@ WireBpb ToWire(const worker::Score& score) {
           score.log_likelihood_first_window};
 }
 
+std::optional<worker::Score> FromWire(const std::optional<UntunedScore>& wire, int64_t bytes) {
+  if (!wire) return std::nullopt;
+  worker::Score score;
+  score.log_likelihood = wire->bpb.log_likelihood;
+  score.tokens = wire->tokens;
+  score.bytes = bytes;
+  score.bpb = wire->bpb.rolling;
+  score.log_likelihood_first_window = wire->bpb.log_likelihood_first_window;
+  score.bpb_first_window = wire->bpb.first_window;
+  score.windows = wire->windows;
+  return score;
+}
+
 }  // namespace
 
 WorkerRole::WorkerRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings, int threads)
@@ -111,19 +124,24 @@ TuneDone WorkerRole::Tune(const TuneJob& job) {
   try {
     std::vector<worker::TrainSequence> train;
     for (const Training& training : job.training) train.push_back({training.tokens, training.count});
+    const auto bytes = static_cast<int64_t>(job.text.size());
     const std::vector<worker::EvalDocument> eval = {
-        {tokenizer_->Encode(job.text, false), static_cast<int64_t>(job.text.size())}};
+        {tokenizer_->Encode(job.text, false), bytes, FromWire(job.untuned, bytes)}};
     const worker::TuneResult result = tuner_->Run(settings_.tune, train, eval);
     done.before = ToWire(result.before.at(0));
     done.after = ToWire(result.after.at(0));
-    done.bytes = static_cast<int64_t>(job.text.size());
+    for (const worker::Mark& mark : result.marks) {
+      done.marks.push_back({mark.n, mark.steps, mark.gradients, mark.tune_ms, ToWire(mark.scores.at(0))});
+    }
+    done.untuned_given = job.untuned.has_value();
+    done.bytes = bytes;
     done.tokens = result.after[0].tokens;
     done.windows = result.after[0].windows;
     done.prefix_token = settings_.tune.prefix_token >= 0 ? settings_.tune.prefix_token : tuner_->default_prefix_token();
     done.steps = static_cast<int64_t>(result.steps.size());
     done.gradients = result.gradients_computed;
     done.tokens_trained = result.tokens_trained;
-    done.score_before_ms = result.score_before_ms;
+    done.score_before_ms = job.untuned ? 0 : result.score_before_ms;
     done.tune_ms = result.tune_ms;
     done.score_after_ms = result.score_after_ms;
   } catch (const std::exception& error) {  // c10::Error and std::bad_alloc among them: the worker lives on

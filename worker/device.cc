@@ -1,10 +1,14 @@
 #include "worker/device.h"
 
 #include <ATen/Context.h>
+#include <ATen/Version.h>
+#include <ATen/cpu/Utils.h>
 #include <fmt/ranges.h>
+#include <torch/version.h>
 
 #include <charconv>
 #include <cstdlib>
+#include <fstream>
 #include <map>
 
 #include "common/error.h"
@@ -32,6 +36,15 @@ int GpuIndex(const std::string& name) {
   const char* const end = name.data() + name.size();
   const auto [stop, fault] = std::from_chars(name.data() + kPrefix.size(), end, index);
   return fault == std::errc() && stop == end ? index : -1;
+}
+
+// Matrix libraries choose kernels by the model, and so do their bits.
+std::string CpuName() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  }
+  return "unknown";
 }
 
 }  // namespace
@@ -80,6 +93,19 @@ void InitDevice(c10::Device device, bool tf32) {
   context.setDeterministicAlgorithms(true, /*warn_only=*/false);
   context.setDeterministicFillUninitializedMemory(false);  // a debugging aid that costs a pass over every new tensor
   context.setFloat32MatmulPrecision(tf32 ? "high" : "highest");
+}
+
+std::string Arithmetic(c10::Device device, int threads, bool tf32) {
+  if (device.is_cpu()) {
+    return fmt::format("cpu {}, {}, {} threads, float32, LibTorch {}, {}", CpuName(), at::get_cpu_capability(), threads,
+                       TORCH_VERSION, at::get_mkl_version());
+  }
+  std::string name = "GPU";
+#ifdef HULLFT_CUDA
+  cudaDeviceProp properties{};
+  if (cudaGetDeviceProperties(&properties, device.index()) == cudaSuccess) name = properties.name;
+#endif
+  return fmt::format("{}, {}, LibTorch {}", name, tf32 ? "tf32" : "float32", TORCH_VERSION);
 }
 
 void SynchronizeDevice(c10::Device device) {

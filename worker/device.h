@@ -26,6 +26,10 @@ std::string DeviceIdentity(c10::Device device);
 // (10 bits of mantissa, about 3 times as fast) when asked for. Of the whole process. Nothing for the CPU.
 void InitDevice(c10::Device device, bool tf32);
 
+// What the bits of a result depend on besides its inputs and this program: the device with its processor, threads
+// (CPU), the precision of matrix products, the libraries.
+std::string Arithmetic(c10::Device device, int threads, bool tf32);
+
 // Waits until everything that this thread gave the device is done. Nothing on the CPU.
 void SynchronizeDevice(c10::Device device);
 

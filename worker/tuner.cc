@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
+#include <utility>
 
 #include "common/error.h"
 #include "common/files.h"
@@ -61,6 +63,9 @@ std::string TuneSettings::Validate() const {
   need(max_length >= 2, "max_length must be at least 2 tokens");
   need(dropout >= 0 && dropout < 1, "dropout must be in [0, 1)");
   need(prefix_token >= -1, "the prefix token must be a token id, or -1 for the model's own");
+  need(score_at.empty() || score_at.front() >= 1, "what is scored at must be numbers from 1");
+  need(std::ranges::adjacent_find(score_at, std::greater_equal<>()) == score_at.end(),
+       "the numbers to score at must rise");
   return faults;
 }
 
@@ -72,17 +77,58 @@ struct Tuner::Impl {
   FlatWeights weights;
   HeadLoss head;
   int threads;
-  std::string digest;
+  std::string digest, arithmetic;
 
   void Check(const TuneSettings& settings, std::span<const TrainSequence> train,
              std::span<const EvalDocument> eval) const;
   int32_t PrefixToken(const TuneSettings& settings) const;
+  std::vector<Score> ScoreUntuned(const TuneSettings& settings, std::span<const EvalDocument> eval);
   std::vector<Score> ScoreAll(const TuneSettings& settings, std::span<const EvalDocument> eval);
   double ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence, StageClock* clock,
                          GradientTimes* times);
-  void TuneOn(const TuneSettings& settings, const TrainSequence& train, int sequence, bool grad_norms,
-              TuneResult* result);
+  void TuneOn(const TrainSequence& train, int sequence, bool grad_norms, Marker* marker, TuneResult* result);
 };
+
+// Counts what of the multiset has been trained on, and scores at the marks on the way.
+class Tuner::Marker {
+ public:
+  Marker(Impl* impl, const TuneSettings& settings, std::span<const EvalDocument> eval)
+      : settings(settings), impl_(impl), eval_(eval) {}
+
+  // Steps until the next mark, at most `steps`.
+  int Until(int steps) const {
+    return next_ < settings.score_at.size() ? std::min(steps, settings.score_at[next_] - trained_) : steps;
+  }
+  // So many more of the multiset are done, at most Until().
+  void Advance(int steps, TuneResult* result);
+  double Milliseconds() const { return MillisecondsSince(start_) - scoring_ms_; }  // without scoring
+  double scoring_ms() const { return scoring_ms_; }
+  int trained() const { return trained_; }
+
+  const TuneSettings& settings;
+
+ private:
+  Impl* const impl_;
+  const std::span<const EvalDocument> eval_;
+  size_t next_ = 0;  // of score_at
+  int trained_ = 0;
+  double scoring_ms_ = 0;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+void Tuner::Marker::Advance(int steps, TuneResult* result) {
+  trained_ += steps;
+  if (next_ == settings.score_at.size() || trained_ != settings.score_at[next_]) return;
+  ++next_;
+  const at::Device device = impl_->model->flat().device();
+  SynchronizeDevice(device);
+  Mark mark{trained_, static_cast<int64_t>(result->steps.size()), result->gradients_computed, Milliseconds(), {}};
+  const auto start = std::chrono::steady_clock::now();
+  mark.scores = result->steps.empty() ? result->before : impl_->ScoreAll(settings, eval_);
+  SynchronizeDevice(device);
+  scoring_ms_ += MillisecondsSince(start);
+  result->marks.push_back(std::move(mark));
+}
 
 void Tuner::Impl::Check(const TuneSettings& settings, std::span<const TrainSequence> train,
                         std::span<const EvalDocument> eval) const {
@@ -113,6 +159,14 @@ int32_t Tuner::Impl::PrefixToken(const TuneSettings& settings) const {
     throw UsageError("prefix token {} is outside the model's vocabulary of {}", token, model->vocab_size());
   }
   return static_cast<int32_t>(token);
+}
+
+std::vector<Score> Tuner::Impl::ScoreUntuned(const TuneSettings& settings, std::span<const EvalDocument> eval) {
+  std::vector<Score> scores;
+  for (const EvalDocument& document : eval) {
+    scores.push_back(document.untuned ? *document.untuned : ScoreAll(settings, {&document, 1}).front());
+  }
+  return scores;
 }
 
 std::vector<Score> Tuner::Impl::ScoreAll(const TuneSettings& settings, std::span<const EvalDocument> eval) {
@@ -146,12 +200,14 @@ double Tuner::Impl::ComputeGradient(const TuneSettings& settings, std::span<cons
   return result.loss;
 }
 
-void Tuner::Impl::TuneOn(const TuneSettings& settings, const TrainSequence& train, int sequence, bool grad_norms,
+void Tuner::Impl::TuneOn(const TrainSequence& train, int sequence, bool grad_norms, Marker* marker,
                          TuneResult* result) {
+  const TuneSettings& settings = marker->settings;
   const auto cut = std::min<size_t>(train.tokens.size(), static_cast<size_t>(settings.max_length));
   const std::span<const int32_t> tokens(train.tokens.data(), cut);
   if (tokens.size() < 2) {  // nothing to predict: the mean over no tokens would be NaN
     ++result->sequences_skipped;
+    for (int j = 0; j < train.count; ++j) marker->Advance(1, result);
     return;
   }
   const int interval = settings.refresh == 0 ? train.count : settings.refresh;
@@ -162,20 +218,26 @@ void Tuner::Impl::TuneOn(const TuneSettings& settings, const TrainSequence& trai
     times.steps = run;
     StageClock clock;
     const double loss = ComputeGradient(settings, tokens, sequence, &clock, &times);
-    const auto steps_done = static_cast<int64_t>(result->steps.size());
-    const std::vector<AdamSegment> segments = weights.Segments(steps_done == 0);
-    const double norm = grad_norms ? weights.GradientsNorm(segments, threads) : 0.0;
-    clock.Lap();
-    weights.RunAdam({.learning_rate = settings.learning_rate}, steps_done, run, segments, threads);
-    times.adam = clock.Lap();
-    weights.DropGradients();
-    if (steps_done == 0) weights.UseWorking();
-    for (int j = 0; j < run; ++j) {
-      result->steps.push_back({sequence, j == 0, j == 0 ? std::optional(loss) : std::nullopt, norm});
-    }
-    result->gradient_times.push_back(times);
     ++result->gradients_computed;
     result->tokens_trained += static_cast<int64_t>(tokens.size());
+    double norm = 0;
+    for (int j = 0; j < run;) {  // in one pass over the weights, unless a mark lies between its steps
+      const auto steps_done = static_cast<int64_t>(result->steps.size());
+      const std::vector<AdamSegment> segments = weights.Segments(steps_done == 0);
+      if (j == 0 && grad_norms) norm = weights.GradientsNorm(segments, threads);
+      const int end = j + marker->Until(run - j);
+      clock.Lap();
+      weights.RunAdam({.learning_rate = settings.learning_rate}, steps_done, end - j, segments, threads);
+      times.adam += clock.Lap();
+      if (steps_done == 0) weights.UseWorking();
+      const int first = std::exchange(j, end);
+      for (int step = first; step < end; ++step) {
+        result->steps.push_back({sequence, step == 0, step == 0 ? std::optional(loss) : std::nullopt, norm});
+      }
+      marker->Advance(end - first, result);
+    }
+    weights.DropGradients();
+    result->gradient_times.push_back(times);
   }
 }
 
@@ -193,6 +255,7 @@ std::unique_ptr<Tuner> Tuner::Load(const TunerOptions& options, const BaseWeight
     const c10::DeviceGuard guard(device);
     tuner->impl_ = std::make_unique<Impl>(LoadLanguageModel(options.model_dir, Source(device, base)), threads);
     const std::string config = ReadFile(std::filesystem::path(options.model_dir) / "config.json");
+    tuner->impl_->arithmetic = Arithmetic(device, threads, options.tf32);
     tuner->impl_->digest = Hasher().Update(config).Update(tuner->impl_->weights.Digest()).Hex();
     if (!base.digest.empty() && tuner->impl_->digest != base.digest) {
       throw Error(Code::kData,
@@ -217,22 +280,26 @@ TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequenc
     impl.weights.DropGradients();  // a run that threw may have left some
     impl.weights.UseBase();
     auto start = std::chrono::steady_clock::now();
-    result.before = impl.ScoreAll(settings, eval);
+    result.before = impl.ScoreUntuned(settings, eval);
     SynchronizeDevice(device);
     result.score_before_ms = MillisecondsSince(start);
-    start = std::chrono::steady_clock::now();
+    Marker marker(&impl, settings, eval);
     for (size_t i = 0; i < train.size(); ++i) {
-      impl.TuneOn(settings, train[i], static_cast<int>(i), grad_norms, &result);
+      impl.TuneOn(train[i], static_cast<int>(i), grad_norms, &marker, &result);
     }
     SynchronizeDevice(device);
-    result.tune_ms = MillisecondsSince(start);
+    result.tune_ms = marker.Milliseconds();
     if (result.sequences_skipped > 0) {
       spdlog::warn("{} training sequences of fewer than 2 tokens were skipped", result.sequences_skipped);
     }
     start = std::chrono::steady_clock::now();
-    result.after = result.steps.empty() ? result.before : impl.ScoreAll(settings, eval);
+    if (!result.marks.empty() && result.marks.back().n == marker.trained()) {
+      result.after = result.marks.back().scores;
+    } else {
+      result.after = result.steps.empty() ? result.before : impl.ScoreAll(settings, eval);
+    }
     SynchronizeDevice(device);
-    result.score_after_ms = MillisecondsSince(start);
+    result.score_after_ms = marker.scoring_ms() + MillisecondsSince(start);
   });
   return result;
 }
@@ -249,6 +316,9 @@ int Tuner::default_prefix_token() const {
 }
 const std::string& Tuner::digest() const {
   return impl_->digest;
+}
+const std::string& Tuner::arithmetic() const {
+  return impl_->arithmetic;
 }
 float* Tuner::base() {
   return impl_->weights.base();

@@ -41,17 +41,15 @@ struct TuneSettings {
   int max_length = 1024;  // T: training sequences are cut, scoring windows are this long; at most the model's limit
   double dropout = 0.0;   // 0: deterministic; the authors' code leaves GPT-2's 0.1 on
   int prefix_token = -1;  // first token of the first scoring window; -1: bos_token_id, else eos_token_id
+  // Rising numbers N: the documents are also scored when the first N of the multiset (repeats counted) are trained on,
+  // with the bits of a run on these N alone. For a selection of which every smaller one is a prefix (method.md §5).
+  std::vector<int> score_at = {};
   std::string Validate() const;  // all faults in one text, "" when none
 };
 
 struct TrainSequence {
   std::vector<int32_t> tokens;  // any length; cut to max_length
   int count = 1;                // J, its multiplicity
-};
-
-struct EvalDocument {
-  std::vector<int32_t> tokens;   // the whole document, no special tokens
-  std::optional<int64_t> bytes;  // its UTF-8 bytes; without it no BPB
 };
 
 // One optimizer step.
@@ -73,10 +71,27 @@ struct Score {
   int64_t windows = 0;
 };
 
+struct EvalDocument {
+  std::vector<int32_t> tokens;   // the whole document, no special tokens
+  std::optional<int64_t> bytes;  // its UTF-8 bytes; without it no BPB
+  // Its score with the base weights where that is known, from a Tuner of the same digest() and arithmetic() with the
+  // same max_length and prefix_token: taken as it is instead of being computed.
+  std::optional<Score> untuned = std::nullopt;
+};
+
+// One of TuneSettings::score_at. A larger N than the multiset has is no mark.
+struct Mark {
+  int n = 0;
+  int64_t steps = 0, gradients = 0;  // up to here
+  double tune_ms = 0;                // up to here
+  std::vector<Score> scores;         // one per document
+};
+
 struct TuneResult {
   std::vector<StepRecord> steps;
   std::vector<Score> before, after;  // one per document
-  double score_before_ms = 0, tune_ms = 0, score_after_ms = 0;
+  std::vector<Mark> marks;
+  double score_before_ms = 0, tune_ms = 0, score_after_ms = 0;  // score_after_ms: with the marks'
   std::vector<GradientTimes> gradient_times;  // one a computed gradient
   int64_t gradients_computed = 0, tokens_trained = 0;
   int64_t sequences_skipped =
@@ -101,6 +116,8 @@ class Tuner {
   int max_positions() const;  // the model's window limit
   int default_prefix_token() const;
   const std::string& digest() const;  // hash of weights and configuration
+  // What the bits of a score depend on besides digest() and the arguments: device, precision, threads, libraries.
+  const std::string& arithmetic() const;
   // The base weights, on the tuner's device: base_elements() float32, the gaps between parameters included.
   float* base();
   int64_t base_elements() const;
@@ -108,6 +125,7 @@ class Tuner {
  private:
   Tuner();
   struct Impl;
+  class Marker;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -67,6 +67,31 @@ TEST(Report, ResultsTableKnowsNoTimings) {
   EXPECT_NE(TimingsTable(MakeReport(rows)), TimingsTable(MakeReport(SomeRows())));
 }
 
+TEST(Report, ScoresByN) {
+  EXPECT_THAT(ResultsTable(MakeReport(SomeRows())), Not(HasSubstr("gradients")));
+  std::vector<Row> rows = {SampleRow(0, "A", 2, 1), SampleRow(1, "B", 4, 2.6), FailedRow(2, "A", "x")};
+  rows[0].marks = {{1, 1, 1, {1.5, 1.6, -9, -8}}, {4, 4, 2, {1.25, 1.35, -7, -6}}};
+  rows[1].marks = {{1, 1, 1, {3.5, 3.6, -9, -8}}};
+  rows[0].ms.tune_at = {10, 40};
+  rows[1].ms.tune_at = {20};
+  rows[1].ms.score_before_cached = true;
+  const Report report = MakeReport({ParseRow(ToJsonLine(rows[0])), ParseRow(ToJsonLine(rows[1])), rows[2]});
+  ASSERT_EQ(report.marks.size(), 2u);
+  EXPECT_EQ(report.marks[0].queries, 2);
+  EXPECT_DOUBLE_EQ(report.marks[0].bpb_after, 2.5);
+  EXPECT_DOUBLE_EQ(report.marks[0].percent, 100 * 2.5 / 3);
+  EXPECT_DOUBLE_EQ(report.marks[0].tune_ms, 15);
+  EXPECT_EQ(report.marks[1].n, 4);
+  EXPECT_EQ(report.marks[1].queries, 1);
+  EXPECT_DOUBLE_EQ(report.marks[1].percent, 62.5);
+  EXPECT_DOUBLE_EQ(report.marks[1].gradients, 2);
+  EXPECT_THAT(ResultsTable(report), HasSubstr("     4        1     1.2500    62.50        2.00\n"));
+  EXPECT_THAT(TimingsTable(report), HasSubstr("untuned scores from the cache: 1 of 2"));
+  const auto json = nlohmann::json::parse(ReportJson(report));
+  EXPECT_EQ(json.at("score_at").at(1).at("n"), 4);
+  EXPECT_EQ(json.at("timings").back().at("score_before_cached"), 1);
+}
+
 // The percentile bootstrap against the normal approximation of a ratio of means (delta method), on many queries.
 TEST(Report, BootstrapAgreesWithTheDeltaMethod) {
   std::mt19937_64 random(3);

@@ -215,6 +215,54 @@ TEST(Tuner, AResultDoesNotDependOnWhatWasTunedBefore) {
   ExpectSameBits(first, Small(2).Run(small.a));
 }
 
+// A mark may lie between two steps that share a gradient, at a sequence that is skipped, and at the end.
+TEST(Tuner, AMarkHasTheBitsOfARunThatEndsThere) {
+  Small small;
+  small.a[0].count = 5;
+  small.a.insert(small.a.begin() + 1, TrainSequence{{5}, 2});
+  for (const int refresh : {1, 2, 3, 0}) {
+    small.settings.refresh = refresh;
+    small.settings.score_at = {};
+    const TuneResult plain = small.Run(small.a);
+    EXPECT_TRUE(plain.marks.empty());
+    small.settings.score_at = {1, 2, 4, 6, 7, 8, 100};
+    const TuneResult marked = small.Run(small.a);
+    ExpectSameBits(plain, marked);
+    ASSERT_EQ(marked.marks.size(), 6U);  // the multiset has 8
+    small.settings.score_at = {};
+    for (const Mark& mark : marked.marks) {
+      std::vector<TrainSequence> prefix;
+      for (int left = mark.n; const TrainSequence& sequence : small.a) {
+        if (left == 0) break;
+        prefix.push_back({sequence.tokens, std::min(left, sequence.count)});
+        left -= prefix.back().count;
+      }
+      const TuneResult alone = small.Run(prefix);
+      EXPECT_EQ(mark.steps, static_cast<int64_t>(alone.steps.size())) << mark.n;
+      EXPECT_EQ(mark.gradients, alone.gradients_computed) << mark.n;
+      EXPECT_EQ(mark.scores[0].log_likelihood, alone.after[0].log_likelihood) << mark.n;
+      EXPECT_EQ(mark.scores[0].log_likelihood_first_window, alone.after[0].log_likelihood_first_window) << mark.n;
+    }
+  }
+  small.settings.score_at = {2, 2};
+  EXPECT_EQ(small.Fault(small.a), Code::kUsage);
+  small.settings.score_at = {0};
+  EXPECT_EQ(small.Fault(small.a), Code::kUsage);
+}
+
+TEST(Tuner, AKnownUntunedScoreIsTakenAsItIs) {
+  Small small;
+  small.eval.push_back({{7, 8, 9}, 3});
+  const TuneResult plain = small.Run(small.a);
+  small.eval[1].untuned = plain.before[1];
+  ExpectSameBits(plain, small.Run(small.a));
+  small.eval[1].untuned->log_likelihood = -42;
+  const TuneResult given = small.Run(small.a);
+  EXPECT_EQ(given.before[1].log_likelihood, -42);
+  EXPECT_EQ(given.before[0].log_likelihood, plain.before[0].log_likelihood);
+  EXPECT_EQ(given.after[1].log_likelihood, plain.after[1].log_likelihood);
+}
+
 TEST(Tuner, CountsGradientsAndTokens) {
   Small small;
   small.a[0].count = 7;  // r = 2: 4 gradients, and 1 for the other text
