@@ -228,7 +228,9 @@ void Tuner::Impl::TuneOn(const TrainSequence& train, int sequence, bool grad_nor
       const int end = j + marker->Until(run - j);
       clock.Lap();
       weights.RunAdam({.learning_rate = settings.learning_rate}, steps_done, end - j, segments, threads);
-      times.adam += clock.Lap();
+      const StageTime pass = clock.Lap();
+      times.adam.wall_ms += pass.wall_ms;
+      times.adam.cpu_ms += pass.cpu_ms;
       if (steps_done == 0) weights.UseWorking();
       const int first = std::exchange(j, end);
       for (int step = first; step < end; ++step) {
