@@ -3,6 +3,7 @@
 #include "common/error.h"
 #include "coordinator/roles.h"
 #include "worker/device.h"
+#include "worker/memory_plan.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -39,6 +40,13 @@ void WorkerRole::LoadTuner(const worker::WeightExchange& exchange) {
   options.model_dir = settings_.model;
   options.device = worker::ChooseDevice(settings_.device, exchange.node.rank);
   options.threads = threads_;
+  worker::Together(exchange.all, exchange.host, [&] {
+    const c10::Device device = worker::ParseDevice(options.device);
+    const int sharers = device.is_cpu() ? exchange.node.size : 1;
+    worker::CheckMemory(
+        worker::PlanMemory(worker::ReadModelShape(settings_.model), settings_.tune.max_length, sharers, /*lanes=*/1),
+        worker::FreeMemory(device), device.is_cpu() ? "host " + exchange.host : device.str());
+  });
   tuner_ = worker::LoadTunerShared(options, exchange);
   if (settings_.tune.max_length > tuner_->max_positions()) {
     throw Error(Code::kUsage,

@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/Version.h>
 #include <ATen/cpu/Utils.h>
+#include <c10/core/DeviceGuard.h>
 #include <fmt/ranges.h>
 #include <torch/version.h>
 
@@ -12,6 +13,7 @@
 #include <map>
 
 #include "common/error.h"
+#include "worker/memory_plan.h"
 #include "worker/system_info.h"
 #ifdef HULLFT_CUDA
 #include <c10/cuda/CUDAStream.h>
@@ -106,6 +108,16 @@ std::string Arithmetic(c10::Device device, int threads, bool tf32) {
   if (cudaGetDeviceProperties(&properties, device.index()) == cudaSuccess) name = properties.name;
 #endif
   return fmt::format("{}, {}, LibTorch {}", name, tf32 ? "tf32" : "float32", TORCH_VERSION);
+}
+
+int64_t FreeMemory(c10::Device device) {
+  if (device.is_cpu()) return FreeHostMemory();
+#ifdef HULLFT_CUDA
+  size_t free = 0, total = 0;
+  const c10::DeviceGuard guard(device);
+  if (cudaMemGetInfo(&free, &total) == cudaSuccess) return static_cast<int64_t>(free);
+#endif
+  return -1;
 }
 
 void SynchronizeDevice(c10::Device device) {

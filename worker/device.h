@@ -5,6 +5,7 @@
 
 #include <c10/core/Device.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ void InitDevice(c10::Device device, bool tf32);
 // What the bits of a result depend on besides its inputs and this program: the device with its processor, threads
 // (CPU), the precision of matrix products, the libraries.
 std::string Arithmetic(c10::Device device, int threads, bool tf32);
+
+// Bytes that this process may still take there; -1: the system does not say. For the CPU: FreeHostMemory.
+int64_t FreeMemory(c10::Device device);
 
 // Waits until everything that this thread gave the device is done. Nothing on the CPU.
 void SynchronizeDevice(c10::Device device);

@@ -11,6 +11,7 @@
 #include "common/options.h"
 #include "common/progress.h"
 #include "coordinator/commands/commands.h"
+#include "worker/memory_plan.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -38,6 +39,9 @@ struct PlanSettings {
   int refresh = 2;
   double distinct = 15;  // sequences with a count above 0 in one multiset, measured about 0.7 N
   int max_length = 1024;
+  int queries_per_worker = 1;
+  std::string model;  // folder; "": the next two
+  int64_t vocabulary = 50257;
   double model_parameters = 124e6;
   std::string pool = "knn";
   int iterations = 120;  // Frank-Wolfe updates of one query in global mode
@@ -45,7 +49,8 @@ struct PlanSettings {
 };
 
 struct Plan {
-  double vectors_bytes_per_node, disk_bytes_per_node, corpus_disk_bytes, worker_memory_bytes;
+  double vectors_bytes_per_node, disk_bytes_per_node, corpus_disk_bytes;
+  worker::MemoryPlan memory;  // of a node
   double network_bytes_per_query, search_seconds, selection_network_seconds, tune_seconds, score_seconds;
   double shard_queries_per_second, worker_queries_per_second, queries_per_second, total_seconds;
 };
@@ -58,9 +63,11 @@ Plan Compute(const PlanSettings& s) {
   const double per_sequence = s.dim * 8.0 + s.sequence_bytes / 2 + s.sequence_tokens * 2;
   p.corpus_disk_bytes = s.corpus_sequences * per_sequence;
   p.disk_bytes_per_node = p.corpus_disk_bytes / s.nodes;
-  // Base weights, working copy, two moments, gradients, and activations of one sequence (about 40 floats a token and
-  // parameter row: bounded here by a fifth of the weights per 1,024 tokens).
-  p.worker_memory_bytes = s.model_parameters * 4 * (5 + 0.2 * s.max_length / 1024.0);
+  worker::ModelShape shape{static_cast<int64_t>(s.model_parameters), s.vocabulary, 0};
+  if (!s.model.empty()) shape = worker::ReadModelShape(s.model);
+  // What GPT-2 (124M) keeps of a token for its parameters; larger models keep less for each.
+  if (s.model.empty()) shape.kept_floats = static_cast<int64_t>(s.model_parameters * 1.25 / 1024);
+  p.memory = worker::PlanMemory(shape, s.max_length, s.workers_per_node, s.queries_per_worker);
   // docs/performance.md: S (K + margin) 16 + (K + margin) 4 d + tokens.
   const double candidates = s.k + s.margin;
   const double tokens_bytes = s.distinct * std::min<double>(s.sequence_tokens, s.max_length) * 4;
@@ -97,7 +104,8 @@ void Print(const PlanSettings& s, const Plan& p) {
               s.workers_per_node);
   std::printf("each node\n");
   line("memory for vectors (flat index)", FormatBytes(p.vectors_bytes_per_node));
-  line("memory for workers", FormatBytes(p.worker_memory_bytes * s.workers_per_node));
+  line("memory for workers", FormatBytes(static_cast<double>(p.memory.Total())));
+  std::printf("    %s\n", p.memory.Arithmetic().c_str());
   line("disk (its share of the corpus)", FormatBytes(p.disk_bytes_per_node));
   std::printf("each query\n");
   line(s.pool == "global" ? "Frank-Wolfe over the whole corpus" : "search",
@@ -114,9 +122,9 @@ void Print(const PlanSettings& s, const Plan& p) {
               FormatBytes(p.corpus_disk_bytes).c_str());
 }
 
-void PrintJson(const Plan& p) {
+void PrintJson(const PlanSettings& s, const Plan& p) {
   const nlohmann::ordered_json json = {{"vectors_bytes_per_node", p.vectors_bytes_per_node},
-                                       {"worker_memory_bytes", p.worker_memory_bytes},
+                                       {"worker_memory_bytes", p.memory.Total() / s.workers_per_node},
                                        {"disk_bytes_per_node", p.disk_bytes_per_node},
                                        {"corpus_disk_bytes", p.corpus_disk_bytes},
                                        {"network_bytes_per_query", p.network_bytes_per_query},
@@ -145,6 +153,7 @@ int PlanCommand(const Arguments& args) {
   table.Group("Cluster");
   table.Add("nodes", &s.nodes, "nodes, one shard each").Range(1, 1e6);
   table.Add("workers-per-node", &s.workers_per_node, "workers (GPUs, or CPU cores) of a node").Range(1, 4096);
+  table.Add("queries-per-worker", &s.queries_per_worker, "queries finetuned at a time by one worker").Range(1, 1024);
   table.Add("worker-gflops", &s.worker_gflops, "float32 GFLOP/s that one worker reaches in finetuning")
       .Range(1e-3, 1e9);
   table.Add("worker-memory-gbs", &s.worker_memory_gbs, "memory bandwidth of one worker, GB/s").Range(1e-3, 1e6);
@@ -162,16 +171,19 @@ int PlanCommand(const Arguments& args) {
   table.Add("distinct", &s.distinct, "distinct sequences in a multiset").Range(1, 1e6);
   table.Add("refresh", &s.refresh, "steps that share a gradient").Range(1, 1e6);
   table.Add("max-length", &s.max_length, "tokens of a training sequence at most").Range(1, 1e6);
-  table.Add("model-parameters", &s.model_parameters, "parameters of the language model").Range(1, 1e13);
+  table.Add("model", &s.model, "folder of the language model: its config.json says parameters and memory");
+  table.Add("model-parameters", &s.model_parameters, "of the language model, without --model").Range(1, 1e13);
+  table.Add("vocabulary", &s.vocabulary, "tokens of its vocabulary, without --model").Range(1, 1e9);
   table.Add("pool", &s.pool, "knn: Frank-Wolfe over the K nearest; global: over the whole corpus")
       .OneOf({"knn", "global"});
   table.Add("iterations", &s.iterations, "Frank-Wolfe updates of one query in global mode").Range(1, 1e6);
   table.Add("json", &s.json, "print JSON");
   if (table.Parse(args)) return 0;
   s.distinct = std::min<double>(s.distinct, s.n);
+  if (!s.model.empty()) s.model_parameters = static_cast<double>(worker::ReadModelShape(s.model).parameters);
   const Plan plan = Compute(s);
   if (s.json) {
-    PrintJson(plan);
+    PrintJson(s, plan);
   } else {
     Print(s, plan);
   }

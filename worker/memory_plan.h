@@ -1,0 +1,44 @@
+// How much memory finetuning needs, known from config.json alone and before any work, and how much there is.
+//
+// float32 throughout. A host's workers share one copy of the base weights; each lane (a query that is finetuned at a
+// time) has a working copy, a gradient and Adam's two moments of all parameters, and what one forward pass keeps for
+// the backward pass. No Torch here. Thread safety: free functions.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace hullft::worker {
+
+struct ModelShape {
+  int64_t parameters = 0;
+  int64_t vocabulary = 0;
+  int64_t kept_floats = 0;  // a token's in one forward pass, for the backward pass
+};
+
+// From a folder's config.json. Throws kData as LoadLanguageModel does.
+ModelShape ReadModelShape(const std::filesystem::path& folder);
+
+struct MemoryPlan {
+  int workers = 1, lanes = 1;  // of one host; lanes: of each worker
+  int64_t tokens = 0;          // of the longest training sequence
+  int64_t base_bytes = 0;      // once a host
+  int64_t weights_bytes = 0;   // of a lane: working copy, gradient, two moments
+  int64_t kept_bytes = 0;      // of a lane: activations, and a chunk of logits
+  int64_t Total() const { return base_bytes + workers * lanes * (weights_bytes + kept_bytes); }
+  // "2.9 GB = base 0.5 GB + 1 worker x 2 queries x (...)".
+  std::string Arithmetic() const;
+};
+
+// workers, lanes >= 1; tokens: max_length.
+MemoryPlan PlanMemory(const ModelShape& shape, int64_t tokens, int workers, int lanes);
+
+// Throws kMemory with the arithmetic when the plan needs more than `free_bytes` of `where` ("host n1").
+void CheckMemory(const MemoryPlan& plan, int64_t free_bytes, const std::string& where);
+
+// What this process may still take: MemAvailable, and what its cgroups (v1 or v2) leave of their limits. Page cache
+// counts as free. root: of the file system, for tests. -1: the system does not say.
+int64_t FreeHostMemory(const std::filesystem::path& root = "/");
+
+}  // namespace hullft::worker
