@@ -13,6 +13,8 @@ namespace {
 SchedulerOptions SchedulerOptionsOf(const RunSettings& settings, const Layout& layout) {
   SchedulerOptions options;
   options.workers = static_cast<int>(layout.workers.size());
+  options.lanes = settings.queries_per_worker;
+  options.in_flight = 2 * settings.queries_per_worker;
   options.retries = settings.retries;
   options.first_deadline = settings.task_timeout;
   options.min_deadline = std::min(options.min_deadline, settings.task_timeout);
@@ -127,7 +129,7 @@ RunOutcome Coordinator::Run() {
 // so that the workers start early.
 void Coordinator::StartRounds() {
   const auto batch = static_cast<size_t>(plan_.settings.batch);
-  const size_t workers = layout_.workers.size();
+  const size_t workers = layout_.workers.size() * static_cast<size_t>(plan_.settings.queries_per_worker);
   while (next_ < pending_.size() && static_cast<size_t>(in_rounds_ + scheduler_.ready()) < batch + 2 * workers) {
     const size_t size = next_round_ == 0 ? std::min(batch, 4 * workers) : batch;
     const std::vector<int64_t> queries(

@@ -2,11 +2,14 @@
 // part is coordinator.h. An exception that leaves Run ends the run (run_rank.cc tells the coordinator).
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -65,29 +68,36 @@ class WorkerRole {
   void LoadTuner(const worker::WeightExchange& exchange);
   void Run();
 
-  const std::string& model_digest() const { return tuner_->digest(); }
-  const std::string& arithmetic() const { return tuner_->arithmetic(); }
+  const std::string& model_digest() const { return lanes_.front()->digest(); }
+  const std::string& arithmetic() const { return lanes_.front()->arithmetic(); }
   const std::string& tokenizer_digest() const { return tokenizer_->digest(); }
   std::string encoder_digest() const { return encoder_ ? encoder_->digest() : ""; }  // "" without an encoder
   int encoder_dim() const { return encoder_ ? encoder_->dim() : 0; }
 
  private:
   void Handle(const comm::Envelope& envelope);
+  void WorkLane(worker::Tuner* tuner);  // a thread: takes jobs until Stop
+  bool DoNext(worker::Tuner* tuner);    // waits for a job and does it; false: stopped
   void Embed(const EmbedJob& job);
-  TuneDone Tune(const TuneJob& job);
+  TuneDone Tune(const TuneJob& job, int64_t number, worker::Tuner* tuner);
 
   comm::Communicator& world_;
   const int first_shard_;
   const RunSettings settings_;
-  const int threads_;
+  const int threads_;  // of a lane
   std::unique_ptr<Tokenizer> tokenizer_;
-  std::unique_ptr<worker::Tuner> tuner_;
-  std::unique_ptr<worker::Encoder> encoder_;
+  std::vector<std::shared_ptr<worker::Tuner>> lanes_;  // over the base weights of the first
+  std::unique_ptr<worker::Encoder> encoder_;           // of one lane at a time
+  const TestHooks hooks_ = TestHooks::FromEnvironment();
+
+  std::mutex mutex_;  // of the rest
+  std::condition_variable work_;
   std::deque<EmbedJob> embeddings_;  // these first: all other workers wait for what comes of them
   std::deque<TuneJob> tasks_;
-  const TestHooks hooks_ = TestHooks::FromEnvironment();
+  bool embedding_ = false;
   int64_t tasks_begun_ = 0;
   bool stopped_ = false;
+  std::exception_ptr failure_;  // of a lane: the role ends with it
 };
 
 }  // namespace hullft::coordinator

@@ -8,7 +8,7 @@ namespace hullft::coordinator {
 
 Scheduler::Scheduler(const SchedulerOptions& options)
     : options_(options), workers_(static_cast<size_t>(options.workers)) {
-  HULLFT_CHECK(options.workers >= 1 && options.in_flight >= 1 && options.retries >= 0);
+  HULLFT_CHECK(options.workers >= 1 && options.lanes >= 1 && options.in_flight >= 1 && options.retries >= 0);
 }
 
 void Scheduler::Add(int64_t task, double cost) {
@@ -47,9 +47,10 @@ std::optional<Assignment> Scheduler::Next(double now) {
       continue;
     }
     Worker& worker = workers_[static_cast<size_t>(*picked)];
-    if (worker.queue.empty()) worker.front_since = worker.busy_since = now;
+    if (worker.queue.empty()) worker.busy_since = now;
     if (!started_) started_ = now;
-    worker.queue.push_back({ready->task, task.cost});
+    worker.queue.push_back({ready->task, task.cost, std::nullopt});
+    BeginTasks(&worker, now);
     task.tried.insert(*picked);
     task.running.insert(*picked);
     ++task.attempts;
@@ -60,18 +61,21 @@ std::optional<Assignment> Scheduler::Next(double now) {
   return std::nullopt;
 }
 
+void Scheduler::BeginTasks(Worker* worker, double now) const {
+  for (size_t i = 0; i < std::min(worker->queue.size(), static_cast<size_t>(options_.lanes)); ++i) {
+    if (!worker->queue[i].since) worker->queue[i].since = now;
+  }
+}
+
 std::optional<double> Scheduler::TakeOff(int64_t task, int worker, double now) {
   HULLFT_CHECK(worker >= 0 && worker < options_.workers);
   Worker& from = workers_[static_cast<size_t>(worker)];
   const auto place =
       std::find_if(from.queue.begin(), from.queue.end(), [&](const Held& held) { return held.task == task; });
   if (place == from.queue.end()) return std::nullopt;
-  double seconds = 0;
-  if (place == from.queue.begin()) {
-    seconds = now - from.front_since;
-    from.front_since = now;
-  }
+  const double seconds = place->since ? now - *place->since : 0;
   from.queue.erase(place);
+  BeginTasks(&from, now);
   from.suspect = false;  // it answered
   if (from.queue.empty()) from.busy_before += now - from.busy_since;
   return seconds;
@@ -125,21 +129,18 @@ std::vector<int64_t> Scheduler::Expire(double now) {
   std::vector<int64_t> given_up;
   for (size_t w = 0; w < workers_.size(); ++w) {
     Worker& worker = workers_[w];
-    if (worker.suspect || worker.queue.empty()) continue;
-    if (now - worker.front_since <= Deadline(worker.queue.front().cost)) continue;
+    const auto overdue = [&](const Held& held) { return held.since && now - *held.since > Deadline(held.cost); };
+    if (worker.suspect || std::ranges::none_of(worker.queue, overdue)) continue;
     const bool another =
         std::count_if(workers_.begin(), workers_.end(), [](const Worker& x) { return !x.suspect; }) > 1;
     if (!another) continue;
     worker.suspect = true;
-    bool front = true;
-    for (const Held& held :
-         worker.queue) {  // what waits behind the front one would wait for ever: back too, without blame
+    for (const Held& held : worker.queue) {  // what waits behind would wait for ever: back too, without blame
       const auto task = tasks_.find(held.task);
-      if (task != tasks_.end() && task->second.running.contains(static_cast<int>(w))) {
-        if (front) ++counters_.expired;
-        if (EndAttempt(held.task, static_cast<int>(w), front)) given_up.push_back(held.task);
-      }
-      front = false;
+      if (task == tasks_.end() || !task->second.running.contains(static_cast<int>(w))) continue;
+      const bool blamed = overdue(held);
+      if (blamed) ++counters_.expired;
+      if (EndAttempt(held.task, static_cast<int>(w), blamed)) given_up.push_back(held.task);
     }
   }
   return given_up;

@@ -5,7 +5,8 @@
 // was
 //   handed back goes to a worker that has not had it, if any such worker exists.
 // - A task's time is cost times the slowest rate seen so far; its deadline is deadline_factor times that, and at least
-//   min_deadline, from the moment it became the first of its worker (first_deadline while no rate is known).
+//   min_deadline, from the moment its worker began it (first_deadline while no rate is known): a worker works on the
+//   first `lanes` of what it holds.
 // - A task past its deadline goes to another worker, the first result wins and the late one is dropped and counted; the
 //   worker gets nothing new until it answers. Without another worker that answers, there is no one to give it to: it
 //   waits.
@@ -24,7 +25,8 @@ namespace hullft::coordinator {
 
 struct SchedulerOptions {
   int workers = 1;
-  int in_flight = 2;  // a worker never waits for the coordinator
+  int lanes = 1;      // tasks that a worker does at a time, in the order handed out
+  int in_flight = 2;  // more than lanes: a worker never waits for the coordinator
   int retries = 1;
   double deadline_factor = 10;   // over the slowest rate seen: a machine under load must not lose its tasks
   double min_deadline = 60;      // s
@@ -78,11 +80,11 @@ class Scheduler {
   struct Held {
     int64_t task;
     double cost;
+    std::optional<double> since;  // s: when the worker began it
   };
   struct Worker {
-    std::deque<Held> queue;                  // handed out and not answered, in order; the front one is being worked on
-    double front_since = 0;                  // s
-    bool suspect = false;                    // its front task passed the deadline
+    std::deque<Held> queue;                  // handed out and not answered, in order; the first ones are worked on
+    bool suspect = false;                    // one of these passed the deadline
     double busy_since = 0, busy_before = 0;  // s: with a queue since, and all earlier such times together
   };
   struct ByCost {
@@ -90,11 +92,12 @@ class Scheduler {
     int64_t task;
     bool operator<(const ByCost& other) const { return cost != other.cost ? cost > other.cost : task < other.task; }
   };
-  // Takes the task off the worker's queue: the seconds it took when it was the front one (else 0), nothing when not
+  // Takes the task off the worker's queue: the seconds it took when it was being worked on (else 0), nothing when not
   // there.
   std::optional<double> TakeOff(int64_t task, int worker, double now);
   std::optional<int> PickWorker(const Task& task) const;
   double Deadline(double cost) const;
+  void BeginTasks(Worker* worker, double now) const;
   // An attempt ended without a result. True when the task is given up.
   bool EndAttempt(int64_t id, int worker, bool counts_as_failure);
 

@@ -113,6 +113,11 @@ void RunSettings::Bind(OptionTable* table) {
   table->Add("workers", &workers, "worker ranks of one process, each with its own model; 0: one")
       .Range(0, 1024)
       .NotPartOfResult();
+  table
+      ->Add("queries-per-worker", &queries_per_worker,
+            "finetuned at a time by one worker, side by side over one copy of the base weights; its threads are split")
+      .Range(1, 1024)
+      .NotPartOfResult();
   table->Add("device", &device, "of the workers: auto (a host's GPUs in turn, else the CPU), cpu, cuda or cuda:N");
   table->Add("threads", &threads, "of this process, shared out among its workers; 0: every core it may use")
       .Range(0, 4096)
@@ -174,6 +179,9 @@ void RunSettings::Finish() {
   if (select::TakesEachOnce(select.method) && select.n > k) {
     faults.push_back(
         fmt::format("--n {} is more than --k {}: {} takes each sequence at most once", select.n, k, method));
+  }
+  if (queries_per_worker > 1 && tune.dropout > 0) {
+    faults.push_back("--queries-per-worker: dropout draws from one generator a process; leave --dropout 0");
   }
   if (encoder.empty() && query_embeddings.empty()) faults.push_back("missing --encoder (or --query-embeddings)");
   if (!encoder.empty() && !query_embeddings.empty())

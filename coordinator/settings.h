@@ -30,6 +30,7 @@ struct RunSettings : SelectionFlags {
   std::string refresh = "2";  // r, or "inf"
   std::string score_at;       // "1,5,10": Finish puts it into tune.score_at; "": scored at the end alone
 
+  int queries_per_worker = 1;   // Q, lanes of a worker: each has its own weights and its share of the worker's threads
   int workers = 0;              // worker ranks of one process; 0: one, which shares its rank with coordinator and shard
   std::string device = "auto";  // of the workers: see worker::ChooseDevice
   int threads = 0;              // of this process, shared out among its workers; 0: UsableCores()

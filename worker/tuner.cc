@@ -1,6 +1,8 @@
 #include "worker/tuner.h"
 
 #include <c10/core/DeviceGuard.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 #include <chrono>
@@ -69,6 +71,17 @@ std::string TuneSettings::Validate() const {
   return faults;
 }
 
+BaseWeights SharedBase(const std::shared_ptr<Tuner>& owner) {
+  BaseWeights base;
+  base.filled = true;
+  base.digest = owner->digest();
+  base.memory = [owner](int64_t elements) {
+    HULLFT_CHECK(elements == owner->base_elements());
+    return std::shared_ptr<float>(owner, owner->base());
+  };
+  return base;
+}
+
 struct Tuner::Impl {
   Impl(std::unique_ptr<LanguageModel> loaded, int thread_count)
       : model(std::move(loaded)), weights(model.get()), head(thread_count), threads(thread_count) {}
@@ -78,6 +91,7 @@ struct Tuner::Impl {
   HeadLoss head;
   int threads;
   std::string digest, arithmetic;
+  std::optional<c10::Stream> stream;  // with TunerOptions::own_stream
 
   void Check(const TuneSettings& settings, std::span<const TrainSequence> train,
              std::span<const EvalDocument> eval) const;
@@ -257,6 +271,9 @@ std::unique_ptr<Tuner> Tuner::Load(const TunerOptions& options, const BaseWeight
     const c10::DeviceGuard guard(device);
     tuner->impl_ = std::make_unique<Impl>(LoadLanguageModel(options.model_dir, Source(device, base)), threads);
     const std::string config = ReadFile(std::filesystem::path(options.model_dir) / "config.json");
+    if (options.own_stream && !device.is_cpu()) {
+      tuner->impl_->stream = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
+    }
     tuner->impl_->arithmetic = Arithmetic(device, threads, options.tf32);
     tuner->impl_->digest = Hasher().Update(config).Update(tuner->impl_->weights.Digest()).Hex();
     if (!base.digest.empty() && tuner->impl_->digest != base.digest) {
@@ -278,6 +295,8 @@ TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequenc
     const IntraOpThreads bound(impl.threads);
     const at::Device device = impl.model->flat().device();
     const c10::DeviceGuard guard(device);
+    std::optional<c10::StreamGuard> on_stream;
+    if (impl.stream) on_stream.emplace(*impl.stream);
     if (settings.dropout > 0) at::manual_seed(kDropoutSeed);
     impl.weights.DropGradients();  // a run that threw may have left some
     impl.weights.UseBase();

@@ -20,6 +20,7 @@ struct TunerOptions {
   std::string model_dir;       // config.json, model.safetensors (also sharded)
   std::string device = "cpu";  // "cpu", "cuda" or "cuda:N" (a build with HULLFT_CUDA); see worker/device.h
   int threads = 0;             // intra-op threads; 0: hullft::UsableCores()
+  bool own_stream = false;     // GPU: work on a stream of its own, beside other Tuners on the same one
   bool tf32 = false;           // GPU: matrix products with 10 bits of mantissa; the process's last loaded Tuner decides
 };
 
@@ -34,6 +35,11 @@ struct BaseWeights {
   // When not empty: what digest() must come out as, else Load throws kData (the wrong or damaged weights came).
   std::string digest;
 };
+
+class Tuner;
+// The base weights of a loaded Tuner, for another one of the same model on the same device: only its working copy,
+// gradient and moments are its own. Keeps `owner` alive.
+BaseWeights SharedBase(const std::shared_ptr<Tuner>& owner);
 
 struct TuneSettings {
   double learning_rate = 5e-5;  // Adam, betas 0.9 / 0.999, eps 1e-8, no weight decay (HullFT's experiments)
@@ -92,7 +98,7 @@ struct TuneResult {
   std::vector<Score> before, after;  // one per document
   std::vector<Mark> marks;
   double score_before_ms = 0, tune_ms = 0, score_after_ms = 0;  // score_after_ms: with the marks'
-  std::vector<GradientTimes> gradient_times;  // one a computed gradient
+  std::vector<GradientTimes> gradient_times;                    // one a computed gradient
   int64_t gradients_computed = 0, tokens_trained = 0;
   int64_t sequences_skipped =
       0;  // fewer than 2 tokens: nothing to predict, no step (the reference's loss is NaN there)

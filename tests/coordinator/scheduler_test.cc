@@ -10,6 +10,32 @@
 namespace hullft::coordinator {
 namespace {
 
+// Two lanes: the first two tasks are worked on, each with its own start; what follows begins when one of them ends.
+TEST(Scheduler, AWorkerWithLanesWorksOnSeveral) {
+  SchedulerOptions options;
+  options.workers = 2;
+  options.lanes = 2;
+  options.in_flight = 4;
+  options.deadline_factor = 1.5;
+  options.min_deadline = 1;
+  options.first_deadline = 100;
+  Scheduler scheduler(options);
+  for (int64_t task = 0; task < 8; ++task) scheduler.Add(task, 10);
+  std::map<int, std::vector<int64_t>> given;
+  while (const auto next = scheduler.Next(0)) given[next->worker].push_back(next->task);
+  ASSERT_EQ(given[0].size(), 4u);
+  ASSERT_EQ(given[1].size(), 4u);
+  EXPECT_EQ(scheduler.Finished(given[0][1], 0, 10), Outcome::kAccepted);  // the second lane first: 10 s for 10 units
+  EXPECT_TRUE(scheduler.Expire(14).empty());
+  EXPECT_EQ(scheduler.counters().expired, 0);
+  EXPECT_EQ(scheduler.Finished(given[1][0], 1, 14), Outcome::kAccepted);  // 14 s: the slowest rate, deadline 21 s
+  scheduler.Expire(22);  // begun at 0 and not answered: one of each worker, but one worker is kept
+  EXPECT_EQ(scheduler.counters().expired, 1);
+  EXPECT_EQ(scheduler.Finished(given[1][1], 1, 22.5), Outcome::kAccepted);
+  EXPECT_EQ(scheduler.Finished(given[1][2], 1, 23), Outcome::kAccepted);  // begun at 14, not at 0
+  EXPECT_EQ(scheduler.counters().expired, 1);
+}
+
 SchedulerOptions Options(int workers, int retries = 1) {
   SchedulerOptions options;
   options.workers = workers;

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "common/error.h"
 #include "common/files.h"
@@ -261,6 +262,28 @@ TEST(Tuner, AKnownUntunedScoreIsTakenAsItIs) {
   EXPECT_EQ(given.before[1].log_likelihood, -42);
   EXPECT_EQ(given.before[0].log_likelihood, plain.before[0].log_likelihood);
   EXPECT_EQ(given.after[1].log_likelihood, plain.after[1].log_likelihood);
+}
+
+// Two tuners over one copy of the base weights, at the same time, against one alone.
+TEST(Tuner, LanesShareTheBaseWeightsAndNothingElse) {
+  Small alone;
+  const TuneResult a = alone.Run(alone.a), b = alone.Run(alone.b);
+  std::shared_ptr<Tuner> first = std::move(Small().tuner);
+  const TunerOptions options{
+      .model_dir = kGoldens + "llama_gqa_tied", .device = Device(), .threads = 1, .own_stream = true};
+  const std::shared_ptr<Tuner> second = Tuner::Load(options, SharedBase(first));
+  EXPECT_EQ(second->base(), first->base());
+  EXPECT_EQ(second->digest(), first->digest());
+  TuneResult of_first, of_second;
+  for (int repetition = 0; repetition < 5; ++repetition) {
+    std::thread thread([&] { of_second = second->Run(alone.settings, alone.b, alone.eval, true); });
+    of_first = first->Run(alone.settings, alone.a, alone.eval, true);
+    thread.join();
+    ExpectSameBits(of_first, a);
+    ExpectSameBits(of_second, b);
+  }
+  first.reset();  // the second keeps the weights
+  ExpectSameBits(second->Run(alone.settings, alone.a, alone.eval, true), a);
 }
 
 TEST(Tuner, CountsGradientsAndTokens) {
