@@ -228,8 +228,8 @@ struct Selected {
   void Wire(A& a) {
     a(query, failure, ids, counts, weights, objective, gap, residual_norm, rounded_residual_norm, iterations, stop,
       measures.support, measures.distinct, measures.largest, measures.effective, measures.redundancy,
-      measures.rounding_loss, pool, global, pool_objective, coverage, leak_marked, leak_dropped, leak_trained,
-      search_ms, select_ms, fetch_ms, training);
+      measures.rounding_loss, measures.rounding_gap, pool, global, pool_objective, coverage, leak_marked, leak_dropped,
+      leak_trained, search_ms, select_ms, fetch_ms, training);
   }
 };
 

@@ -80,6 +80,8 @@ std::optional<select::Measures> MeasuresFromJson(const Json& json) {
   json.at("largest_multiplicity").get_to(measures.largest);
   json.at("redundancy").get_to(measures.redundancy);
   json.at("rounding_loss").get_to(measures.rounding_loss);
+  if (json.contains("rounding_gap") && !json["rounding_gap"].is_null())
+    measures.rounding_gap = json["rounding_gap"].get<double>();
   return measures;
 }
 
@@ -156,7 +158,8 @@ std::string ToJsonLine(const Row& row) {
                    {"effective_sequences", row.measures->effective},
                    {"largest_multiplicity", row.measures->largest},
                    {"redundancy", row.measures->redundancy},
-                   {"rounding_loss", row.measures->rounding_loss}});
+                   {"rounding_loss", row.measures->rounding_loss},
+                   {"rounding_gap", row.measures->rounding_gap ? Json(*row.measures->rounding_gap) : Json()}});
     }
     if (row.guard != "off") {
       json.update({{"leak_threshold", row.leak_threshold},

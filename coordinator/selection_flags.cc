@@ -22,8 +22,15 @@ void SelectionFlags::BindSelection(OptionTable* table) {
             "optimum over its support after each point)")
       .OneOf({"reference", "away", "pairwise", "corrective"});
   table->Add("swap-passes", &select.swap_passes, "passes of the integerization's local search").Range(0, 1000);
-  table->Add("rounding", &rounding, "weights to counts: geometry (the method) or remainder (its ablation)")
-      .OneOf({"geometry", "remainder"});
+  table
+      ->Add("rounding", &rounding,
+            "weights to counts: geometry (the method), remainder (its ablation) or exact (the least loss, for small N)")
+      .OneOf({"geometry", "remainder", "exact"});
+  table
+      ->Add("exact-nodes", &select.exact_nodes,
+            "steps of the search for the counts with the least loss: rounding_gap is what rounding lost to them, null "
+            "where it takes more; --rounding exact then ends in an error; 0: no search")
+      .Range(0, 1e12);
   table->Add("sift-lambda", &select.sift_lambda, "observation noise of SIFT").Range(1e-12, 1e12);
   table
       ->Add(
@@ -38,7 +45,9 @@ void SelectionFlags::BindSelection(OptionTable* table) {
 std::string SelectionFlags::FinishSelection() {
   select.method = select::MethodFromName(method);
   select.variant = select::VariantFromName(fw_variant);
-  select.rounding = rounding == "remainder" ? select::Rounding::kRemainder : select::Rounding::kGeometry;
+  select.rounding = rounding == "remainder" ? select::Rounding::kRemainder
+                    : rounding == "exact"   ? select::Rounding::kExact
+                                            : select::Rounding::kGeometry;
   select.sift_grouping = sift_grouping == "global" ? select::SiftGrouping::kGlobal : select::SiftGrouping::kConsecutive;
   select.seed = static_cast<uint64_t>(seed);
   return select.Validate();

@@ -17,6 +17,7 @@ struct SelectionFlags {
   int64_t seed = 42;
   select::SelectOptions select;  // bound where a flag is a number; the rest is set by FinishSelection
 
+  SelectionFlags() { select.exact_nodes = 100000; }  // some milliseconds at most
   // Binds every field to its flag. The table and this object must live equally long.
   void BindSelection(OptionTable* table);
   // Derives select from the texts. Returns its faults, "" when there is none.

@@ -83,6 +83,7 @@ std::string Line(int64_t target, const Settings& settings, const select::Selecti
                                  {"largest_multiplicity", s.measures.largest},
                                  {"redundancy", s.measures.redundancy},
                                  {"rounding_loss", s.measures.rounding_loss}};
+  line["rounding_gap"] = s.measures.rounding_gap ? nlohmann::ordered_json(*s.measures.rounding_gap) : nullptr;
   return line.dump() + "\n";
 }
 

@@ -29,13 +29,13 @@ class Factor {
   Factor(double* values, size_t stride) : values_(values), stride_(stride) {}
   size_t size() const { return size_; }
 
-  // Adds a row and column to the matrix: `products` with the rows before (overwritten), `square` with itself. False,
-  // and nothing is added, when the new point depends on the others.
+  // Adds a row and column to the matrix: `products` with the rows before (overwritten with R^-T products), `square`
+  // with itself. False, and nothing is added, when the new point depends on the others or there is no room.
   bool Append(double* products, double square) {
-    double* column = values_ + size_ * stride_;
     SolveLower(products);
     const double rest = square - Dot(products, products, size_);
-    if (!(rest > kDependent * square)) return false;
+    if (size_ == stride_ || !(rest > kDependent * square)) return false;
+    double* column = values_ + size_ * stride_;
     std::copy_n(products, size_, column);
     column[size_++] = std::sqrt(rest);
     return true;
@@ -61,6 +61,10 @@ class Factor {
   // Overwrites `right` with the solution of R^T R u = right.
   void Solve(double* right) const {
     SolveLower(right);
+    FinishSolve(right);
+  }
+  // Its second half, of R u = right.
+  void FinishSolve(double* right) const {
     for (size_t i = size_; i-- > 0;) {
       const double* column = values_ + i * stride_;
       right[i] /= column[i];
@@ -136,7 +140,6 @@ class CorrectiveRun {
   }
 
   bool Enter(int row, double weight) {
-    if (support_.size() >= most_) return false;
     const double* column = point_.Column(row);
     const double offset = shift_ + point_.target_sq() - point_.tx(row);
     double* products = workspace_.scratch.data();
@@ -154,6 +157,22 @@ class CorrectiveRun {
     point_.Release(static_cast<int>(support_[place]));
     support_.erase(support_.begin() + static_cast<int64_t>(place));
     weights_.erase(weights_.begin() + static_cast<int64_t>(place));
+  }
+
+  // For a row that depends on the support, x = sum mu_i x_i but for rounding: it takes over as much weight as one of
+  // them can give, which leaves. To be called after Enter has refused the row.
+  void Replace(int row) {
+    double* shares = workspace_.scratch.data();
+    factor_.FinishSolve(shares);
+    double weight = INFINITY;
+    size_t leaving = support_.size();
+    for (size_t i = 0; i < support_.size(); ++i) {
+      if (shares[i] > kNoWeight && weights_[i] / shares[i] < weight) weight = weights_[i] / shares[i], leaving = i;
+    }
+    if (leaving == support_.size()) return;
+    for (size_t i = 0; i < support_.size(); ++i) weights_[i] = std::max(0.0, weights_[i] - weight * shares[i]);
+    Leave(leaving);
+    Enter(row, weight);
   }
 
   // Wolfe's minor cycles: towards the best affine weights, as far as none becomes negative; points without weight
@@ -175,7 +194,7 @@ class CorrectiveRun {
         if (until < share || blocking == m) share = std::clamp(until, 0.0, 1.0), blocking = i;
       }
       for (size_t i = 0; i < m; ++i) weights_[i] += share * (best[i] - weights_[i]);
-      if (blocking == m || m == 1) return;
+      if (blocking == m || m == 1) return Normalise();
       weights_[blocking] = 0;
       for (size_t i = m; i-- > 0;) {
         if (weights_[i] <= kNoWeight && support_.size() > 1) Leave(i);
@@ -197,14 +216,14 @@ class CorrectiveRun {
     const double floor = kGapFloor * std::max(point_.target_sq(), cc);
     const double gap = point_.Score(best) - (tc - cc);
     if (gap <= std::max(options_.gap_tol, floor)) return "gap";
-    if (std::find(support_.begin(), support_.end(), best) != support_.end() || !Enter(best, 0)) return "denom";
+    if (std::find(support_.begin(), support_.end(), best) != support_.end()) return "denom";
     if (options_.trace) {
       result_.objectives.push_back(0.5 * residual_sq);
       result_.gaps.push_back(gap);
       result_.path.push_back(best);
     }
+    if (!Enter(best, 0)) Replace(best);
     Correct();
-    Normalise();
     point_.Set(support_, weights_);
     ++result_.iterations;
     if (std::find(support_.begin(), support_.end(), best) == support_.end()) return "denom";

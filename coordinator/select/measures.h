@@ -1,6 +1,7 @@
 // Numbers that let a person judge a selection (docs/method.md, section 4). Thread safety: values, free functions.
 #pragma once
 
+#include <optional>
 #include <span>
 
 namespace hullft::select {
@@ -15,6 +16,8 @@ struct Measures {
   // vector's cosine with anything is 0.
   double redundancy = 0;
   double rounding_loss = 0;  // 1/2 ||t - sum share x||^2 minus the objective: what rounding the weights cost
+  // 1/2 ||t - sum share x||^2 minus the least of all counts over the support (hullft, where the search for it ended).
+  std::optional<double> rounding_gap;
 };
 
 // The fields that follow from the counts alone: all but redundancy and rounding_loss.

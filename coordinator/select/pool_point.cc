@@ -113,7 +113,11 @@ void PoolPoint::Finish(std::span<const int64_t> support, std::span<const double>
     result->objectives.push_back(0.5 * rho_sq);
     result->gaps.push_back(result->gap);
   }
-  for (const int i : OrderByWeight(weights, support, options.SupportLimit())) {
+  const std::vector<int> order = OrderByWeight(weights, support, options.SupportLimit());
+  result->support.reserve(order.size());
+  result->weights.reserve(order.size());
+  result->tx.reserve(order.size());
+  for (const int i : order) {
     result->support.push_back(static_cast<int>(support[static_cast<size_t>(i)]));
     result->weights.push_back(weights[static_cast<size_t>(i)]);
     result->tx.push_back(tx(result->support.back()));

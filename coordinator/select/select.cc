@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "common/error.h"
 #include "common/options.h"
 #include "coordinator/select/baselines.h"
+#include "coordinator/select/exact_rounding.h"
 #include "coordinator/select/frank_wolfe.h"
 #include "coordinator/select/integerize.h"
 #include "coordinator/select/kernels.h"
@@ -69,6 +71,27 @@ void Score(const Pool& pool, Workspace* workspace) {
                       NotFinite(pool.rows.subspan(static_cast<size_t>(i) * pool.d, pool.d)));
     }
   }
+}
+
+// The counts by the chosen rounding, and what they lose to the best ones where that is known.
+std::vector<int> Counts(const SupportGeometry& geometry, std::span<const double> weights, const SelectOptions& options,
+                        std::optional<double>* gap) {
+  std::vector<int> counts = options.rounding == Rounding::kRemainder
+                                ? IntegerizeByRemainder(weights, options.n)
+                                : IntegerizeByGeometry(geometry, weights, options.n, options.swap_passes);
+  if (options.exact_nodes == 0) return counts;
+  const std::optional<std::vector<int>> best = IntegerizeExactly(geometry, counts, options.n, options.exact_nodes);
+  if (best) {
+    if (options.rounding == Rounding::kExact) counts = *best;
+    const double lost = RoundedResidualSq(geometry, counts, options.n) - RoundedResidualSq(geometry, *best, options.n);
+    *gap = 0.5 * std::max(0.0, lost);
+  } else if (options.rounding == Rounding::kExact) {
+    throw Error(Code::kUsage,
+                fmt::format("exact rounding of {} sequences to N = {} was not finished after {} nodes", weights.size(),
+                            options.n, options.exact_nodes),
+                "raise --exact-nodes, lower --n or --max-support, or round by geometry");
+  }
+  return counts;
 }
 
 // f of the mean of the first 1, 2, ... picks.
@@ -153,6 +176,8 @@ std::string SelectOptions::Validate() const {
     faults.push_back(fmt::format("gap_tol is {}, it must be 0 or more", gap_tol));
   }
   if (max_support < 0) faults.push_back(fmt::format("max_support is {}, it must be 0 or more", max_support));
+  if (exact_nodes < 0) faults.push_back(fmt::format("exact_nodes is {}, it must be 0 or more", exact_nodes));
+  if (rounding == Rounding::kExact && exact_nodes == 0) faults.push_back("exact rounding needs exact_nodes above 0");
   if (swap_passes < 0) faults.push_back(fmt::format("swap_passes is {}, it must be 0 or more", swap_passes));
   if (!(sift_lambda > 0) || !std::isfinite(sift_lambda)) {
     faults.push_back(fmt::format("sift_lambda is {}, it must be above 0", sift_lambda));
@@ -180,9 +205,7 @@ FrankWolfeOptions FrankWolfeOptionsOf(const SelectOptions& options) {
 Selection SelectionOf(FrankWolfeResult run, const SelectOptions& options) {
   const SupportGeometry geometry{run.gram, run.tx, run.target_sq};
   Selection selection;
-  selection.counts = options.rounding == Rounding::kGeometry
-                         ? IntegerizeByGeometry(geometry, run.weights, options.n, options.swap_passes)
-                         : IntegerizeByRemainder(run.weights, options.n);
+  selection.counts = Counts(geometry, run.weights, options, &selection.measures.rounding_gap);
   selection.expanded = Expand(run.support, selection.counts);
   selection.rounded_residual_norm = std::sqrt(RoundedResidualSq(geometry, selection.counts, options.n));
   selection.support = std::move(run.support);
@@ -192,7 +215,9 @@ Selection SelectionOf(FrankWolfeResult run, const SelectOptions& options) {
   selection.objective = 0.5 * run.residual_sq;
   selection.gap = run.gap;
   selection.residual_norm = std::sqrt(run.residual_sq);
+  const std::optional<double> rounding_gap = selection.measures.rounding_gap;
   selection.measures = CountMeasures(selection.counts);
+  selection.measures.rounding_gap = rounding_gap;
   selection.measures.redundancy = RedundancyOfGram(run.gram, selection.counts);
   selection.measures.rounding_loss =
       0.5 * selection.rounded_residual_norm * selection.rounded_residual_norm - selection.objective;

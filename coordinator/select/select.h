@@ -21,8 +21,8 @@ Method MethodFromName(const std::string& name);  // kUsage for an unknown one, n
 std::string MethodName(Method method);
 bool TakesEachOnce(Method method);  // no repeats: n must not be above K
 
-// How HullFT's weights become counts: the paper's geometric integerization, or its ablation.
-enum class Rounding { kGeometry, kRemainder };
+// How HullFT's weights become counts: the paper's geometric integerization, its ablation, or the best counts there are.
+enum class Rounding { kGeometry, kRemainder, kExact };
 
 // SIFT picks a sequence again after others. kConsecutive trains in the order of the picks, so that gradients are reused
 // between neighbours only; kGlobal moves every repeat to the first pick (the reference's `global`).
@@ -38,6 +38,7 @@ struct SelectOptions {
   Variant variant = Variant::kReference;
   int swap_passes = 2;  // passes of the integerization's local search
   Rounding rounding = Rounding::kGeometry;
+  int64_t exact_nodes = 0;   // of the search for the best counts (exact_rounding.h); 0: none, and no rounding_gap
   double sift_lambda = 0.2;  // observation noise of SIFT (HullFT's experiments)
   SiftGrouping sift_grouping = SiftGrouping::kConsecutive;
   double mmr_lambda = 0.5;       // mmr: 1 is relevance alone, 0 novelty alone
@@ -76,8 +77,9 @@ struct Selection {
   std::vector<double> objectives, gaps;
 };
 
-// Throws kUsage for options that do not validate, kData for a target or rows that are not finite or of the wrong size,
-// kUsage for n > k where TakesEachOnce. query_key enters the random method only.
+// Throws kUsage for options that do not validate, and where kExact needs more than exact_nodes; kData for a target or
+// rows that are not finite or of the wrong size, kUsage for n > k where TakesEachOnce. query_key enters the random
+// method only.
 Selection Select(const Pool& pool, const SelectOptions& options, const std::string& query_key = "");
 
 // Counts and diagnostics of a finished Frank-Wolfe run, wherever its points were (trajectory.h); support and expanded

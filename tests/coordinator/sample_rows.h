@@ -22,8 +22,13 @@ inline Row SampleRow(int64_t query, const std::string& subset, double before, do
   row.rounded_residual_norm = 0.561;
   row.iterations = 250;
   row.stop = "max_iter";
-  row.measures = select::Measures{
-      .support = 21, .distinct = 2, .largest = 19, .effective = 1.1, .redundancy = 0.3, .rounding_loss = 1e-3};
+  row.measures = select::Measures{.support = 21,
+                                  .distinct = 2,
+                                  .largest = 19,
+                                  .effective = 1.1,
+                                  .redundancy = 0.3,
+                                  .rounding_loss = 1e-3,
+                                  .rounding_gap = 1e-5};
   row.pool = 200;
   row.global = true;
   row.pool_objective = 0.1 + 0.7;
