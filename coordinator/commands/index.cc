@@ -19,6 +19,7 @@
 #include "common/tokenizer/tokenizer.h"
 #include "coordinator/commands/commands.h"
 #include "coordinator/select/pool.h"
+#include "coordinator/text_line.h"
 #include "index/builder.h"
 #include "index/corpus.h"
 #include "index/verify.h"
@@ -261,22 +262,6 @@ std::string Subset(const std::string& metadata) {
   const auto meta = nlohmann::json::parse(metadata, nullptr, false);
   if (!meta.is_object() || !meta.contains("pile_set_name") || !meta["pile_set_name"].is_string()) return "";
   return meta["pile_set_name"];
-}
-
-// The first characters of a text on one line.
-std::string Beginning(const std::string& text, size_t bytes) {
-  std::string line;
-  for (const char c : text.substr(0, bytes)) {
-    const bool space =
-        static_cast<unsigned char>(c) <= ' ' || c == 0x7f;  // control characters too: this goes to a terminal
-    if (!space) line.push_back(c);
-    if (space && !line.empty() && line.back() != ' ') line.push_back(' ');
-  }
-  if (text.size() <= bytes) return line;
-  while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xc0) == 0x80)
-    line.pop_back();  // half a character
-  if (!line.empty() && static_cast<unsigned char>(line.back()) >= 0xc0) line.pop_back();
-  return line + "...";
 }
 
 int Search(const Arguments& args) {

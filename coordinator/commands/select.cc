@@ -8,6 +8,7 @@
 #include "common/options.h"
 #include "common/parallel.h"
 #include "coordinator/commands/commands.h"
+#include "coordinator/commands/explain.h"
 #include "coordinator/select/gram_columns.h"
 #include "coordinator/selection_flags.h"
 
@@ -18,6 +19,7 @@ struct Settings : SelectionFlags {
   std::string embeddings, targets;
   int threads = 0;
   bool json = false;
+  ExplainSettings one;
 };
 
 std::string ShapeText(const NpyFile& file) {
@@ -92,18 +94,37 @@ bool ParseSettings(const Arguments& args, Settings* s) {
       "hullft select",
       "Chooses a multiset of N pool rows for each target: float32 .npy arrays in, one JSON line a target out "
       "(support, weights, counts, expanded, iterations, objective, gap, residual_norm). Rows are numbered in "
-      "the order of the file.");
-  table.Add("embeddings", &s->embeddings, "pool.npy: K x d (one pool for all targets) or Q x K x d").Required();
-  table.Add("targets", &s->targets, "targets.npy: Q x d").Required();
+      "the order of the file. With --explain: one target, or one query of a corpus, as a table and plots.");
+  table.Add("embeddings", &s->embeddings, "pool.npy: K x d (one pool for all targets) or Q x K x d");
+  table.Add("targets", &s->targets, "targets.npy: Q x d");
   s->BindSelection(&table);
   table.Add("threads", &s->threads, "targets worked on at once; 0 = every core this process may use")
       .Range(0, 4096)
       .NotPartOfResult();
-  table.Add("json", &s->json, "accepted for symmetry with other commands: the output is JSON in any case")
-      .NotPartOfResult();
+  table.Add("json", &s->json, "with --explain: as JSON; without, the output is JSON in any case").NotPartOfResult();
+  s->one.Bind(&table);
   if (table.Parse(args)) return false;
   if (const std::string faults = s->FinishSelection(); !faults.empty()) throw Error(Code::kUsage, faults);
+  const bool arrays = !s->embeddings.empty() && !s->targets.empty();
+  if (!arrays && s->one.corpus.empty() && !s->one.explain)
+    throw Error(Code::kUsage, "hullft select: missing --embeddings or --targets",
+                "hullft select --help lists the options");
+  if (const std::string faults = s->one.Faults(arrays); !faults.empty())
+    throw Error(Code::kUsage, "hullft select: " + faults, "hullft select --help lists the options");
   return true;
+}
+
+void ExplainOne(const Settings& settings, int threads) {
+  if (!settings.one.corpus.empty())
+    return PrintExplanation(ExplainFromCorpus(settings.one, settings, threads), settings.one, settings.json);
+  Inputs inputs(settings);
+  if (settings.one.query >= inputs.count)
+    throw Error(Code::kUsage,
+                fmt::format("--query {}: {} holds {} targets", settings.one.query, settings.targets, inputs.count),
+                "targets are numbered from 0");
+  const std::string source = fmt::format("{} rows of {}", inputs.k, settings.embeddings);
+  PrintExplanation(ExplainFromPool(inputs.Of(settings.one.query), settings.one, settings, source, settings.targets),
+                   settings.one, settings.json);
 }
 
 }  // namespace
@@ -111,10 +132,15 @@ bool ParseSettings(const Arguments& args, Settings* s) {
 int SelectCommand(const Arguments& args) {
   Settings settings;
   if (!ParseSettings(args, &settings)) return 0;
+  const int threads = settings.threads > 0 ? settings.threads : UsableCores();
+  if (settings.one.explain) {
+    ExplainOne(settings, threads);
+    return 0;
+  }
   Inputs inputs(settings);
   // All targets before the first line: a bad one leaves no partial output behind.
   std::vector<std::string> lines(inputs.count);
-  ParallelFor(inputs.count, settings.threads > 0 ? settings.threads : UsableCores(), [&](int64_t q) {
+  ParallelFor(inputs.count, threads, [&](int64_t q) {
     try {
       lines[q] = Line(q, settings, select::Select(inputs.Of(q), settings.select, std::to_string(q)));
     } catch (const Error& error) {
