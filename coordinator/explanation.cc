@@ -29,7 +29,7 @@ std::vector<Series> Panels(const Explanation& e) {
 }
 
 std::string GuardText(const Explanation& e) {
-  if (e.guard == "off") return "leakage guard: off, as in the paper (--guard mark compares texts with the query's)\n";
+  if (e.guard == "off") return "leakage guard: off, as in the paper\n";
   return fmt::format("leakage guard: {}, threshold {}: {} of the nearest leak{}\n", e.guard, e.leak_threshold,
                      e.leak_marked, e.guard == "drop" ? ", left out" : "; marked with !");
 }
@@ -56,13 +56,13 @@ std::string Numbers(const Explanation& e) {
   const select::Selection& s = e.selection;
   const select::Measures& m = s.measures;
   std::string text = fmt::format("objective      {:.6g}", s.objective);
-  if (HasWeights(e)) text += fmt::format(", at most {:.3g} above the optimum over this pool (duality gap)", s.gap);
+  if (HasWeights(e)) text += fmt::format(", at most {:.3g} above this pool's optimum (duality gap)", s.gap);
   text += fmt::format("\nresidual norm  {:.6g}", s.residual_norm);
   if (HasWeights(e))
-    text += fmt::format(" with the weights, {:.6g} with the counts (rounding loss {:.3g})", s.rounded_residual_norm,
-                        m.rounding_loss);
-  text += fmt::format("\nsequences      {} positions, {} different, the most frequent {} times; effectively {:.2f}\n",
-                      e.n, m.distinct, m.largest, m.effective);
+    text +=
+        fmt::format(" by weights, {:.6g} by counts (rounding loss {:.3g})", s.rounded_residual_norm, m.rounding_loss);
+  text += fmt::format("\nsequences      {}, {} different, largest multiplicity {}, effectively {:.2f}\n", e.n,
+                      m.distinct, m.largest, m.effective);
   text += fmt::format("redundancy     {:.4f}, the mean cosine of pairs of positions\n", m.redundancy);
   if (HasWeights(e)) text += fmt::format("iterations     {}, ended by {}\n", s.iterations, s.stop);
   return text;

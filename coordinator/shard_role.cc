@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "common/progress.h"
+#include "common/vector_check.h"
 #include "coordinator/roles.h"
 #include "index/node_copy.h"
 
@@ -20,12 +21,8 @@ void CheckStored(const NpyFile& file, const std::string& path, int dim) {
     throw Error(Code::kData, fmt::format("{} has shape {}, the corpus' embeddings have width {}", path, text, dim),
                 "embed the queries with the encoder the corpus was built with");
   }
-  for (size_t i = 0; i < file.values().size(); ++i) {
-    if (!std::isfinite(file.values()[i])) {
-      throw DataError("{}: row {}, column {} is not a finite number", path, i / static_cast<size_t>(dim),
-                      i % static_cast<size_t>(dim));
-    }
-  }
+  const auto place = [](int64_t row) { return fmt::format("row {}", row); };
+  WarnUnlessUnit(CheckVectors(file.values(), dim, path, place), path, place);
 }
 
 // Copies the partitions that are not there yet, and returns where to open each. May leave some out (allow_partial).

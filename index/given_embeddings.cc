@@ -1,17 +1,9 @@
 #include "index/given_embeddings.h"
 
-#include <cmath>
-
 #include "common/error.h"
-#include "common/log.h"
+#include "common/vector_check.h"
 
 namespace hullft::index {
-namespace {
-
-constexpr double kUnitTolerance = 1e-3;  // of a vector's norm, before a warning
-
-}  // namespace
-
 GivenEmbeddings::GivenEmbeddings(const std::string& path, int dim_wanted) : path_(path), file_(path) {
   if (file_.shape().size() != 2 || file_.shape()[1] < 1) {
     throw DataError("{}: embeddings must have the shape [records][width], it has {} dimensions", path,
@@ -30,18 +22,8 @@ std::span<const float> GivenEmbeddings::Row(int64_t r) const {
 }
 
 void GivenEmbeddings::Check() const {
-  int64_t unusual = -1;
-  for (int64_t r = 0; r < rows(); ++r) {
-    double square = 0;
-    for (const float x : Row(r)) square += static_cast<double>(x) * x;
-    if (!std::isfinite(square)) {
-      throw Error(Code::kData, fmt::format("{}: row {} (from 0) holds NaN or infinity", path_, r),
-                  "make the embeddings again");
-    }
-    if (unusual < 0 && std::abs(std::sqrt(square) - 1) > kUnitTolerance) unusual = r;
-  }
-  if (unusual >= 0)
-    spdlog::warn("{}: row {} does not have length 1: neighbours are ordered by inner product", path_, unusual);
+  const auto place = [](int64_t row) { return fmt::format("row {} (from 0)", row); };
+  WarnUnlessUnit(CheckVectors(file_.values(), file_.shape()[1], path_, place), path_, place);
 }
 
 }  // namespace hullft::index

@@ -16,7 +16,7 @@ class GivenEmbeddings {
   int64_t rows() const { return file_.shape()[0]; }
   int dim() const { return static_cast<int>(file_.shape()[1]); }
   std::span<const float> Row(int64_t r) const;
-  // Reads all of it. Throws kData, naming the first row with NaN or infinity; warns of one whose length is not 1.
+  // Reads all of it. Throws kData, naming the first row with NaN, infinity or nothing but zeros; warns of lengths that are not 1.
   void Check() const;
 
  private:

@@ -13,6 +13,7 @@
 #include "common/hash.h"
 #include "common/npy.h"
 #include "common/tokenizer/tokenizer.h"
+#include "common/vector_check.h"
 #include "coordinator/queries.h"
 #include "coordinator/round.h"
 #include "coordinator/select/kernels.h"
@@ -60,6 +61,7 @@ std::vector<float> StoredTarget(const std::string& path, int64_t row, int dim) {
   if (row >= file.shape()[0]) throw DataError("{} has {} rows, there is no row {}", path, file.shape()[0], row);
   const auto values =
       file.values().subspan(static_cast<size_t>(row) * static_cast<size_t>(dim), static_cast<size_t>(dim));
+  CheckVectors(values, dim, path, [row](int64_t) { return fmt::format("row {}", row); });
   return {values.begin(), values.end()};
 }
 

@@ -7,6 +7,7 @@
 #include "common/npy.h"
 #include "common/options.h"
 #include "common/parallel.h"
+#include "common/vector_check.h"
 #include "coordinator/commands/commands.h"
 #include "coordinator/commands/explain.h"
 #include "coordinator/select/gram_columns.h"
@@ -64,6 +65,18 @@ struct Inputs {
   std::optional<select::SharedColumns> columns;  // of the pool that all targets share
 };
 
+// Before anything is chosen: what is wrong with a file is said once, with its place in the file.
+void Check(const Inputs& inputs, const Settings& settings) {
+  const auto target = [](int64_t row) { return fmt::format("target {}", row); };
+  const auto pool_row = [&](int64_t row) {
+    return inputs.shared ? fmt::format("pool row {}", row)
+                         : fmt::format("target {}, pool row {}", row / inputs.k, row % inputs.k);
+  };
+  WarnUnlessUnit(CheckVectors(inputs.targets.values(), inputs.d, settings.targets, target), settings.targets, target);
+  WarnUnlessUnit(CheckVectors(inputs.pools.values(), inputs.d, settings.embeddings, pool_row), settings.embeddings,
+                 pool_row);
+}
+
 // Numbers are written with as many digits as reading them back exactly takes.
 std::string Line(int64_t target, const Settings& settings, const select::Selection& s) {
   nlohmann::ordered_json line = {{"target", target},
@@ -118,6 +131,7 @@ void ExplainOne(const Settings& settings, int threads) {
   if (!settings.one.corpus.empty())
     return PrintExplanation(ExplainFromCorpus(settings.one, settings, threads), settings.one, settings.json);
   Inputs inputs(settings);
+  Check(inputs, settings);
   if (settings.one.query >= inputs.count)
     throw Error(Code::kUsage,
                 fmt::format("--query {}: {} holds {} targets", settings.one.query, settings.targets, inputs.count),
@@ -138,6 +152,7 @@ int SelectCommand(const Arguments& args) {
     return 0;
   }
   Inputs inputs(settings);
+  Check(inputs, settings);
   // All targets before the first line: a bad one leaves no partial output behind.
   std::vector<std::string> lines(inputs.count);
   ParallelFor(inputs.count, threads, [&](int64_t q) {

@@ -270,8 +270,10 @@ TEST_F(RunTest, BadEmbeddingsAreErrors) {
   WriteNpy(base_ / "wide.npy", std::vector<int64_t>{kQueries / 2, kDim * 2}, values);
   values[3 * kDim + 1] = std::numeric_limits<float>::quiet_NaN();
   WriteNpy(base_ / "nan.npy", std::vector<int64_t>{kQueries, kDim}, values);
-  const std::pair<const char*, const char*> cases[] = {
-      {"short.npy", "9 rows"}, {"wide.npy", "shape 5 x 16"}, {"nan.npy", "row 3, column 1"}, {"none.npy", "none.npy"}};
+  const std::pair<const char*, const char*> cases[] = {{"short.npy", "9 rows"},
+                                                       {"wide.npy", "shape 5 x 16"},
+                                                       {"nan.npy", "row 3 is not finite: column 1 is nan"},
+                                                       {"none.npy", "none.npy"}};
   for (const auto& [file, message] : cases) {
     for (const std::vector<std::string>& hosts : {std::vector<std::string>{"a"}, {"a", "b"}}) {
       const Error error = Caught([&] { RunOn(hosts, Plan("corpus2", "bad", {"--query-embeddings", base_ / file})); });

@@ -259,13 +259,16 @@ TEST_F(GivenEmbeddingsTest, GiveTheSameContentAsTheEncoderThatMadeThem) {
 
 TEST_F(GivenEmbeddingsTest, FaultsNameTheFileAndTheRow) {
   EXPECT_THAT(Fault(39, kDim).message(), HasSubstr("39 rows, the input 40"));
+  values_.assign(41 * kDim, 0.5F);
   EXPECT_THAT(Fault(41, kDim).message(), HasSubstr("41 rows, the input 40"));
   EXPECT_THAT(Fault(40, 4, {{}, kDim, "e"}).message(), HasSubstr("4 wide, the encoder's are 8"));
   values_.assign(40 * kDim, 0.5F);
   values_[17 * kDim + 3] = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THAT(Fault(40, kDim).message(), HasSubstr("row 17"));
   values_[17 * kDim + 3] = std::numeric_limits<float>::infinity();
-  EXPECT_THAT(Fault(40, kDim).message(), HasSubstr("row 17"));
+  EXPECT_THAT(Fault(40, kDim).message(), HasSubstr("row 17 (from 0) is not finite: column 3 is inf"));
+  std::fill_n(values_.begin() + 17 * kDim, kDim, 0.0F);
+  EXPECT_THAT(Fault(40, kDim).message(), HasSubstr("row 17 (from 0) is all zeros"));
 }
 
 TEST_F(BuilderTest, AFullDiskIsOneClearErrorAtEveryStage) {

@@ -115,6 +115,9 @@ TEST_F(SelectCommand, BadInputSaysWhatAndWhereAndPrintsNothing) {
   };
   rows_[3 * kPool * kWidth + 2 * kWidth + 1] = NAN;
   Write("nan.npy", {kQueries, kPool, kWidth}, rows_);
+  std::vector<float> zero = targets_;
+  std::fill_n(zero.begin() + 4 * kWidth, kWidth, 0.0f);
+  Write("zero.npy", {kQueries, kWidth}, zero);
   Write("narrow.npy", {kQueries, kWidth / 2}, std::vector<float>(kQueries * kWidth / 2));
   Write("fewer.npy", {2, kWidth}, std::vector<float>(2 * kWidth, 1));
   Write("empty.npy", {0, kWidth}, {});
@@ -128,6 +131,12 @@ TEST_F(SelectCommand, BadInputSaysWhatAndWhereAndPrintsNothing) {
         Bad{"pool.npy", "flat.npy", "", 1, "it must be Q x d"}, Bad{"missing.npy", "targets.npy", "", 1, "missing.npy"},
         Bad{"pool.npy", "targets.npy", "--method knn --n 41", 2, "n = 41 but the pool holds 40"},
         Bad{"pool.npy", "targets.npy", "--method hulft", 2, "hullft"}, Bad{"pool.npy", "targets.npy", "--n 0", 2, "n"},
+        Bad{"pool.npy", "zero.npy", "", 1, "target 4 is all zeros"},
+        Bad{"pool.npy", "targets.npy", "--tol -0.5", 2, "tol"},
+        Bad{"pool.npy", "targets.npy", "--gap-tol -1", 2, "gap-tol"},
+        Bad{"pool.npy", "targets.npy", "--svg x.svg", 2, "--svg needs --explain"},
+        Bad{"pool.npy", "targets.npy", "--explain --query 5", 2, "holds 5 targets"},
+        Bad{"pool.npy", "targets.npy", "--explain --guard drop", 2, "arrays have no texts"},
         Bad{"pool.npy", "targets.npy", "--max-itr 3", 2, "max-iter"}}) {
     const Outcome got = Hullft(bad.pool, bad.targets, bad.more);
     EXPECT_EQ(got.status, bad.status) << bad.text << "\n" << got.err;
@@ -136,6 +145,56 @@ TEST_F(SelectCommand, BadInputSaysWhatAndWhereAndPrintsNothing) {
   }
   EXPECT_EQ(Hullft("pool.npy", "targets.npy", "--n 41").status, 0) << "hullft may repeat";
   EXPECT_EQ(Hullft("pool.npy", "empty.npy", "").status, 0) << "no targets, no lines";
+}
+
+TEST_F(SelectCommand, LengthsThatAreNotOneAreWarnedOfOnceWithTheirRange) {
+  EXPECT_EQ(Hullft("pools.npy", "targets.npy", "").err, "");
+  std::vector<float> longer = rows_;
+  for (int j = 0; j < kWidth; ++j) longer[2 * kWidth + j] *= 3, longer[7 * kWidth + j] *= 0.5f;
+  Write("longer.npy", {kQueries, kPool, kWidth}, longer);
+  const Outcome got = Hullft("longer.npy", "targets.npy", "");
+  EXPECT_EQ(got.status, 0);
+  EXPECT_THAT(got.err, HasSubstr("lengths go from 0.5 (target 0, pool row 7) to 3 (target 0, pool row 2)"));
+  EXPECT_EQ(std::count(got.err.begin(), got.err.end(), '\n'), 1);
+}
+
+TEST_F(SelectCommand, ExplainShowsWhatWasChosenAndHow) {
+  for (const char* method : {"hullft", "knn", "sift", "mmr"}) {
+    const std::string more = std::string("--n 6 --explain --query 3 --columns 80 --method ") + method;
+    const Outcome text = Hullft("pools.npy", "targets.npy", more);
+    ASSERT_EQ(text.status, 0) << text.err;
+    std::istringstream lines(text.out);
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find(folder_.string()) == std::string::npos) EXPECT_LE(line.size(), 80u) << line;
+    }
+    const std::string svg = (folder_ / "plot.svg").string();
+    const Outcome json = Hullft("pools.npy", "targets.npy", more + " --json --svg " + svg);
+    ASSERT_EQ(json.status, 0) << json.err;
+    const auto got = nlohmann::json::parse(json.out);
+    SelectOptions options{.method = MethodFromName(method), .n = 6};
+    options.trace = true;
+    const Selection want = Select(PoolOf(3, 3), options, "3");
+    ASSERT_EQ(got.at("sequences").size(), want.support.size());
+    for (size_t i = 0; i < want.support.size(); ++i) {
+      const auto& sequence = got.at("sequences")[i];
+      EXPECT_EQ(sequence.at("id"), want.support[i]);
+      EXPECT_EQ(sequence.at("count"), want.counts[i]);
+      EXPECT_EQ(sequence.at("weight").get<double>(), want.weights[i]);
+      double score = 0;
+      for (int j = 0; j < kWidth; ++j)
+        score += static_cast<double>(PoolOf(3, 3).rows[want.support[i] * kWidth + j]) * targets_[3 * kWidth + j];
+      EXPECT_NEAR(sequence.at("score").get<double>(), score, 1e-12);
+    }
+    EXPECT_EQ(got.at("objectives").get<std::vector<double>>(), want.objectives);
+    EXPECT_EQ(got.at("gaps").get<std::vector<double>>(), want.gaps);
+    const std::string document = ReadFile(svg);
+    EXPECT_THAT(document, ::testing::StartsWith("<svg "));
+    EXPECT_THAT(document, HasSubstr("prefers-color-scheme: dark"));
+    EXPECT_THAT(document, ::testing::Not(HasSubstr("href"))) << "self-contained";
+    size_t panels = 0;
+    for (size_t at = 0; (at = document.find("<polyline", at)) != std::string::npos; ++at) ++panels;
+    EXPECT_EQ(panels, want.gaps.empty() ? 1u : 2u);
+  }
 }
 
 }  // namespace
