@@ -1,5 +1,6 @@
 // Frank-Wolfe with the points on several shards against RunOnPool over all of them: every number bit for bit, however
 // the points are dealt out, whatever asks together with them, ties included.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -167,6 +168,12 @@ TEST(Global, EqualsOnePoolBitForBit) {
 
 TEST(Global, EqualsOnePoolOverSeveralBlocks) {
   ExpectEqual(RandomPoints(77, 20000, 16, 4, true), {.n = 8, .max_iter = 15, .tol = 1e-5});
+}
+
+TEST(Global, StopsAtAGapAndAtALimitOfTheSupport) {
+  const Points points = RandomPoints(12, 300, 24, 6, true);
+  EXPECT_THAT(ExpectEqual(points, {.n = 20, .max_iter = 200, .gap_tol = 0.02}), ::testing::Each("gap"));
+  EXPECT_THAT(ExpectEqual(points, {.n = 20, .max_iter = 200, .max_support = 4}), ::testing::Each("support"));
 }
 
 TEST(Global, TiesGoToTheLowestIdWhereverItIs) {

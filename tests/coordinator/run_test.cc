@@ -194,6 +194,9 @@ TEST_F(RunTest, BothPoolsGiveTheGlobalChoiceAndTheRegret) {
   const Error error = Caught([] { Plan("corpus2", "none", {"--pool", "global", "--method", "sift"}); });
   EXPECT_EQ(error.code(), Code::kUsage);
   EXPECT_THAT(error.message(), HasSubstr("--pool global: the method sift"));
+  const Error variant = Caught([] { Plan("corpus2", "none", {"--pool", "global", "--fw-variant", "pairwise"}); });
+  EXPECT_EQ(variant.code(), Code::kUsage);
+  EXPECT_THAT(variant.message(), HasSubstr("--pool global: --fw-variant pairwise"));
 }
 
 TEST_F(RunTest, EveryMethodRunsAndASmallCorpusIsNoError) {

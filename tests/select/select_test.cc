@@ -10,6 +10,8 @@
 #include <numeric>
 
 #include "common/error.h"
+#include "common/parallel.h"
+#include "coordinator/select/gram_columns.h"
 #include "tests/select/random_pool.h"
 
 namespace hullft::select {
@@ -102,6 +104,50 @@ TEST(Select, PartsFitTogether) {
       }
       EXPECT_NEAR(got.objective, 0.5 * got.residual_norm * got.residual_norm, 1e-15);
       EXPECT_EQ(got.stop.empty(), method != Method::kHullft);
+    }
+  }
+}
+
+TEST(Select, ExactRounding) {
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    const RandomPool random(seed, 40, 16, true);
+    SelectOptions options = With(Method::kHullft, 12);
+    EXPECT_FALSE(Select(random.pool(), options).measures.rounding_gap);
+    options.exact_nodes = 1000000;
+    const Selection geometry = Select(random.pool(), options);
+    options.rounding = Rounding::kExact;
+    const Selection exact = Select(random.pool(), options);
+    ASSERT_TRUE(geometry.measures.rounding_gap && exact.measures.rounding_gap);
+    EXPECT_EQ(*exact.measures.rounding_gap, 0);
+    const auto square = [](double x) { return x * x; };
+    EXPECT_NEAR(0.5 * square(geometry.rounded_residual_norm) - 0.5 * square(exact.rounded_residual_norm),
+                *geometry.measures.rounding_gap, 1e-13);
+    options.exact_nodes = 2;
+    ExpectFault(Code::kUsage, "to N = 12 was not finished after 2 nodes", [&] { Select(random.pool(), options); });
+  }
+}
+
+// Targets that share a pool's Gram columns, on several threads and with room for all columns or a few.
+TEST(Select, SharedColumnsChangeNothing) {
+  constexpr int kTargets = 60;
+  const RandomPool random(9, 80, 24, true), targets(10, kTargets, 24, true);
+  for (const int room : {80, 7}) {
+    SharedColumns columns(random.k, room);
+    std::vector<Selection> together(kTargets);
+    const auto pool = [&](int64_t q, SharedColumns* shared) {
+      const auto row = static_cast<size_t>(q) * 24;
+      return Pool{random.rows, std::span(targets.rows).subspan(row, 24), random.k, random.d, shared};
+    };
+    SelectOptions options = With(Method::kHullft, 10);
+    options.max_support = 6;
+    options.variant = room == 7 ? Variant::kCorrective : Variant::kReference;
+    ParallelFor(kTargets, 4, [&](int64_t q) { together[static_cast<size_t>(q)] = Select(pool(q, &columns), options); });
+    for (int q = 0; q < kTargets; ++q) {
+      const Selection alone = Select(pool(q, nullptr), options);
+      EXPECT_EQ(together[static_cast<size_t>(q)].support, alone.support);
+      EXPECT_EQ(together[static_cast<size_t>(q)].weights, alone.weights);
+      EXPECT_EQ(together[static_cast<size_t>(q)].gap, alone.gap);
+      EXPECT_GT(alone.support.size(), 1u);
     }
   }
 }
