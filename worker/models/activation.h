@@ -34,4 +34,19 @@ inline at::Tensor Activate(Activation activation, const at::Tensor& x) {
   return {};
 }
 
+// The gradient of Activate(activation, x), given that of its result.
+inline at::Tensor ActivateBackward(Activation activation, const at::Tensor& gradient, const at::Tensor& x) {
+  switch (activation) {
+    case Activation::kGelu:
+      return at::gelu_backward(gradient, x);
+    case Activation::kGeluTanh:
+      return at::gelu_backward(gradient, x, "tanh");
+    case Activation::kSilu:
+      return at::silu_backward(gradient, x);
+    case Activation::kRelu:
+      return at::threshold_backward(gradient, x, 0);
+  }
+  return {};
+}
+
 }  // namespace hullft::worker

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "worker/models/activation.h"
+#include "worker/models/lean_blocks.h"
 #include "worker/models/weights.h"
 
 namespace hullft::worker {
@@ -98,14 +99,17 @@ void Gpt2::PlanWeights(WeightPlan& plan, int64_t layers, bool tied) {
   if (tied) plan.AddAlias("lm_head.weight", tokens_);
 }
 
-// x: [T, D] -> [T, D]
+// x: [T, D], before the norm -> [T, D]
 at::Tensor Gpt2::Attention(const Layer& layer, const at::Tensor& x, double scale, double dropout) const {
   const int64_t length = x.size(0);
   // [T, 3D] -> [1, 3H, T, E]: the heads of query, key and value, in this order
-  const at::Tensor qkv = Project(x, layer.qkv).view({1, length, 3 * heads_, width_ / heads_}).transpose(1, 2);
-  const auto third = [&](int64_t i) { return qkv.narrow(1, i * heads_, heads_); };
+  const at::Tensor qkv = NormProject(x, P(layer.attention_norm.weight), P(layer.attention_norm.bias), norm_epsilon_,
+                                     P(layer.qkv.weight), P(layer.qkv.bias))
+                             .view({1, length, 3 * heads_, width_ / heads_})
+                             .transpose(1, 2);
+  const std::vector<at::Tensor> third = qkv.split(heads_, 1);  // its backward pass is one copy, narrow's are three sums
   const at::Tensor mixed =
-      at::scaled_dot_product_attention(third(0), third(1), third(2), {}, dropout, /*is_causal=*/true, scale);
+      at::scaled_dot_product_attention(third[0], third[1], third[2], {}, dropout, /*is_causal=*/true, scale);
   return Project(mixed.squeeze(0).transpose(0, 1).reshape({length, width_}), layer.out);
 }
 
@@ -117,9 +121,10 @@ at::Tensor Gpt2::Hidden(const at::Tensor& ids, double dropout) {
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     const double scale = scale_by_layer_ ? by_width / static_cast<double>(i + 1) : by_width;
-    x = x + drop(Attention(layer, Norm(x, layer.attention_norm), scale, dropout));
-    const at::Tensor up = Activate(activation_, Project(Norm(x, layer.mlp_norm), layer.up));
-    x = x + drop(Project(up, layer.down));
+    x = x + drop(Attention(layer, x, scale, dropout));
+    const MlpWeights mlp{P(layer.mlp_norm.weight), P(layer.mlp_norm.bias), P(layer.up.weight),
+                         P(layer.up.bias),         P(layer.down.weight),   P(layer.down.bias)};
+    x = x + drop(NormMlp(x, mlp, norm_epsilon_, activation_));
   }
   return Norm(x, norm_);
 }

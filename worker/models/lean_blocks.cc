@@ -1,0 +1,88 @@
+#include "worker/models/lean_blocks.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace hullft::worker {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+struct Normed {
+  at::Tensor value, mean, inverse_deviation;
+};
+
+Normed Norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon) {
+  auto [value, mean, inverse_deviation] = at::native_layer_norm(x, {x.size(1)}, weight, bias, epsilon);
+  return {value, mean, inverse_deviation};
+}
+
+// Gradients of x, weight and bias.
+std::tuple<at::Tensor, at::Tensor, at::Tensor> NormBackward(const at::Tensor& gradient, const at::Tensor& x,
+                                                            const Normed& normed, const at::Tensor& weight,
+                                                            const at::Tensor& bias) {
+  return at::native_layer_norm_backward(gradient, x, {x.size(1)}, normed.mean, normed.inverse_deviation, weight, bias,
+                                        {true, true, true});
+}
+
+class NormProjectFunction : public torch::autograd::Function<NormProjectFunction> {
+ public:
+  static Variable forward(AutogradContext* context, const Variable& x, const Variable& norm_weight,
+                          const Variable& norm_bias, double epsilon, const Variable& weight, const Variable& bias) {
+    context->saved_data["epsilon"] = epsilon;
+    context->save_for_backward({x, norm_weight, norm_bias, weight});
+    return at::addmm(bias, Norm(x, norm_weight, norm_bias, epsilon).value, weight);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &norm_weight = saved[1], &norm_bias = saved[2], &weight = saved[3];
+    const at::Tensor gradient = gradients[0].contiguous();
+    const Normed normed = Norm(x, norm_weight, norm_bias, context->saved_data["epsilon"].toDouble());
+    at::Tensor weight_gradient = at::mm(normed.value.t(), gradient);
+    auto [dx, dw, db] = NormBackward(at::mm(gradient, weight.t()), x, normed, norm_weight, norm_bias);
+    return {dx, dw, db, {}, weight_gradient, gradient.sum(0)};
+  }
+};
+
+class NormMlpFunction : public torch::autograd::Function<NormMlpFunction> {
+ public:
+  static Variable forward(AutogradContext* context, const Variable& x, const Variable& norm_weight,
+                          const Variable& norm_bias, const Variable& up, const Variable& up_bias, const Variable& down,
+                          const Variable& down_bias, double epsilon, int64_t activation) {
+    const at::Tensor inner = at::addmm(up_bias, Norm(x, norm_weight, norm_bias, epsilon).value, up);
+    context->saved_data["epsilon"] = epsilon;
+    context->saved_data["activation"] = activation;
+    context->save_for_backward({x, norm_weight, norm_bias, up, down, inner});
+    return at::addmm(down_bias, Activate(static_cast<Activation>(activation), inner), down);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &norm_weight = saved[1], &norm_bias = saved[2], &up = saved[3], &down = saved[4],
+                     &inner = saved[5];
+    const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
+    const at::Tensor gradient = gradients[0].contiguous();
+    const at::Tensor down_gradient = at::mm(Activate(activation, inner).t(), gradient);
+    const at::Tensor inner_gradient = ActivateBackward(activation, at::mm(gradient, down.t()), inner);
+    const Normed normed = Norm(x, norm_weight, norm_bias, context->saved_data["epsilon"].toDouble());
+    const at::Tensor up_gradient = at::mm(normed.value.t(), inner_gradient);
+    auto [dx, dw, db] = NormBackward(at::mm(inner_gradient, up.t()), x, normed, norm_weight, norm_bias);
+    return {dx, dw, db, up_gradient, inner_gradient.sum(0), down_gradient, gradient.sum(0), {}, {}};
+  }
+};
+
+}  // namespace
+
+at::Tensor NormProject(const at::Tensor& x, const at::Tensor& norm_weight, const at::Tensor& norm_bias, double epsilon,
+                       const at::Tensor& weight, const at::Tensor& bias) {
+  return NormProjectFunction::apply(x, norm_weight, norm_bias, epsilon, weight, bias);
+}
+
+at::Tensor NormMlp(const at::Tensor& x, const MlpWeights& w, double epsilon, Activation activation) {
+  return NormMlpFunction::apply(x, w.norm_weight, w.norm_bias, w.up, w.up_bias, w.down, w.down_bias, epsilon,
+                                static_cast<int64_t>(activation));
+}
+
+}  // namespace hullft::worker
