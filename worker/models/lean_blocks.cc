@@ -1,6 +1,9 @@
 #include "worker/models/lean_blocks.h"
 
+#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "worker/models/gelu.h"
 
 namespace hullft::worker {
 namespace {
@@ -16,6 +19,24 @@ struct Normed {
 Normed Norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon) {
   auto [value, mean, inverse_deviation] = at::native_layer_norm(x, {x.size(1)}, weight, bias, epsilon);
   return {value, mean, inverse_deviation};
+}
+
+bool HasKernel(Activation activation, const at::Tensor& x) {
+  return activation == Activation::kGeluTanh && x.is_cpu() && x.is_contiguous();
+}
+
+at::Tensor Apply(Activation activation, const at::Tensor& x) {
+  if (!HasKernel(activation, x)) return Activate(activation, x);
+  at::Tensor result = at::empty_like(x);
+  GeluTanh(x.const_data_ptr<float>(), result.mutable_data_ptr<float>(), x.numel(), at::get_num_threads());
+  return result;
+}
+
+// `gradient`, of Apply's result, becomes that of x.
+at::Tensor ApplyBackward(Activation activation, at::Tensor gradient, const at::Tensor& x) {
+  if (!HasKernel(activation, x)) return ActivateBackward(activation, gradient, x);
+  GeluTanhBackward(x.const_data_ptr<float>(), gradient.mutable_data_ptr<float>(), x.numel(), at::get_num_threads());
+  return gradient;
 }
 
 // Gradients of x, weight and bias.
@@ -55,7 +76,7 @@ class NormMlpFunction : public torch::autograd::Function<NormMlpFunction> {
     context->saved_data["epsilon"] = epsilon;
     context->saved_data["activation"] = activation;
     context->save_for_backward({x, norm_weight, norm_bias, up, down, inner});
-    return at::addmm(down_bias, Activate(static_cast<Activation>(activation), inner), down);
+    return at::addmm(down_bias, Apply(static_cast<Activation>(activation), inner), down);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -64,8 +85,8 @@ class NormMlpFunction : public torch::autograd::Function<NormMlpFunction> {
                      &inner = saved[5];
     const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
     const at::Tensor gradient = gradients[0].contiguous();
-    const at::Tensor down_gradient = at::mm(Activate(activation, inner).t(), gradient);
-    const at::Tensor inner_gradient = ActivateBackward(activation, at::mm(gradient, down.t()), inner);
+    const at::Tensor down_gradient = at::mm(Apply(activation, inner).t(), gradient);
+    const at::Tensor inner_gradient = ApplyBackward(activation, at::mm(gradient, down.t()), inner);
     const Normed normed = Norm(x, norm_weight, norm_bias, context->saved_data["epsilon"].toDouble());
     const at::Tensor up_gradient = at::mm(normed.value.t(), inner_gradient);
     auto [dx, dw, db] = NormBackward(at::mm(inner_gradient, up.t()), x, normed, norm_weight, norm_bias);

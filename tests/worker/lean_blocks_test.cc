@@ -1,0 +1,100 @@
+// The layer pieces with their own backward passes against plain ATen under autograd, and the activation's kernel
+// against double precision.
+#include "worker/models/lean_blocks.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "worker/models/gelu.h"
+
+namespace hullft::worker {
+namespace {
+
+constexpr double kEpsilon = 1e-5;
+
+at::Tensor Random(std::vector<int64_t> shape, double deviation) {
+  return (at::randn(shape) * deviation).set_requires_grad(true);
+}
+
+// Both functions give the same values, and the same gradients of all inputs for one gradient of the result.
+void ExpectSame(const std::vector<at::Tensor>& inputs, const std::function<at::Tensor()>& lean,
+                const std::function<at::Tensor()>& plain) {
+  const auto run = [&](const std::function<at::Tensor()>& body) {
+    at::manual_seed(3);
+    std::vector<at::Tensor> results;
+    const at::Tensor y = body();
+    y.backward(at::randn_like(y));
+    results.push_back(y.detach());
+    for (at::Tensor input : inputs) {
+      results.push_back(input.grad().clone());
+      input.mutable_grad().reset();
+    }
+    return results;
+  };
+  const std::vector<at::Tensor> a = run(lean), b = run(plain);
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double size = b[i].abs().max().item<double>();
+    EXPECT_GT(size, 0) << i;
+    EXPECT_LT((a[i] - b[i]).abs().max().item<double>(), 2e-6 * size) << i;
+  }
+}
+
+TEST(LeanBlocks, NormProjectIsTheNormAndTheProjection) {
+  at::manual_seed(1);
+  const at::Tensor x = Random({37, 24}, 2), nw = Random({24}, 1), nb = Random({24}, 1), w = Random({24, 50}, 0.3),
+                   b = Random({50}, 1);
+  ExpectSame(
+      {x, nw, nb, w, b}, [&] { return NormProject(x, nw, nb, kEpsilon, w, b); },
+      [&] { return at::addmm(b, at::layer_norm(x, {24}, nw, nb, kEpsilon), w); });
+}
+
+TEST(LeanBlocks, NormMlpIsTheNormAndTwoProjections) {
+  for (const Activation activation : {Activation::kGeluTanh, Activation::kGelu, Activation::kRelu, Activation::kSilu}) {
+    at::manual_seed(2);
+    const at::Tensor x = Random({29, 16}, 2);
+    const MlpWeights w{Random({16}, 1), Random({16}, 1),       Random({16, 64}, 0.4),
+                       Random({64}, 1), Random({64, 16}, 0.3), Random({16}, 1)};
+    ExpectSame(
+        {x, w.norm_weight, w.norm_bias, w.up, w.up_bias, w.down, w.down_bias},
+        [&] { return NormMlp(x, w, kEpsilon, activation); },
+        [&] {
+          const at::Tensor normed = at::layer_norm(x, {16}, w.norm_weight, w.norm_bias, kEpsilon);
+          return at::addmm(w.down_bias, Activate(activation, at::addmm(w.up_bias, normed, w.up)), w.down);
+        });
+  }
+}
+
+TEST(Gelu, IsTheFormulaInDouble) {
+  std::vector<float> x;
+  for (int i = -30000; i <= 30000; ++i) x.push_back(static_cast<float>(i) * 1e-3F * (i % 7 == 0 ? 10.0F : 0.3F));
+  std::vector<float> y(x.size()), slope(x.size(), 1.0F);
+  const auto n = static_cast<int64_t>(x.size());
+  GeluTanh(x.data(), y.data(), n, 1);
+  GeluTanhBackward(x.data(), slope.data(), n, 1);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double v = x[i], c = std::sqrt(2 / M_PI), u = c * (v + 0.044715 * v * v * v), tanh = std::tanh(u);
+    ASSERT_NEAR(y[i], 0.5 * v * (1 + tanh), 3e-7 * std::max(1.0, std::abs(v))) << v;
+    const double exact = 0.5 * (1 + tanh) + 0.5 * v * (1 - tanh * tanh) * c * (1 + 3 * 0.044715 * v * v);
+    ASSERT_NEAR(slope[i], exact, 2e-6) << v;
+  }
+}
+
+TEST(Gelu, BitsDoNotDependOnThreadsAndNanStaysNan) {
+  std::vector<float> x(100'000);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i)) * 5;
+  x[70'000] = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> one(x.size()), many(x.size());
+  const auto n = static_cast<int64_t>(x.size());
+  GeluTanh(x.data(), one.data(), n, 1);
+  GeluTanh(x.data(), many.data(), n, 3);
+  EXPECT_EQ(std::memcmp(one.data(), many.data(), x.size() * sizeof(float)), 0);
+  EXPECT_TRUE(std::isnan(one[70'000]));
+}
+
+}  // namespace
+}  // namespace hullft::worker
