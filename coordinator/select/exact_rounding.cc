@@ -12,9 +12,10 @@
 namespace hullft::select {
 namespace {
 
-// Pivots are at least this share of the longest squared length: where a point depends on those before it, its pivot is
-// rounding of that size, and raising it changes no loss by more.
-constexpr double kLeastPivot = 1e-15;
+// Shares of the longest squared length. A point whose pivot is below kSmallPivot waits for the others, so that rounding
+// does not grow; what is left at kLeastPivot is rounding, and setting it there changes no loss by more.
+constexpr double kSmallPivot = 1e-3;
+constexpr double kLeastPivot = 1e-14;
 
 class Search {
  public:
@@ -26,9 +27,12 @@ class Search {
         factor_(m_ * m_, 0.0),
         offset_(m_, 0.0),
         trial_(m_, 0),
+        order_(m_),
         best_(std::move(counts)) {
     Factorise();
-    best_value_ = Value(best_);
+    for (size_t i = 0; i < m_; ++i) trial_[i] = best_[order_[i]];
+    best_value_ = Value(trial_);
+    std::fill(trial_.begin(), trial_.end(), 0);
   }
 
   bool Run() {
@@ -44,25 +48,43 @@ class Search {
   double& R(size_t i, size_t j) { return factor_[i * m_ + j]; }
   double R(size_t i, size_t j) const { return factor_[i * m_ + j]; }
 
-  // R^T R = Z^T Z (row and column 0 stay empty) and offset = R^-T Z^T N y_0.
+  // The next of the points that are left: the first with a pivot that is not small, else the one with the largest.
+  size_t NextPivot(const std::vector<double>& rest, size_t step, double small) const {
+    size_t largest = step;
+    for (size_t i = step; i < m_; ++i) {
+      const double pivot = rest[order_[i] * m_ + order_[i]];
+      if (pivot >= small) return i;
+      if (pivot > rest[order_[largest] * m_ + order_[largest]]) largest = i;
+    }
+    return largest;
+  }
+
+  // R^T R = Z^T Z (row and column 0 stay empty) and offset = R^-T Z^T N y_0, of the points in the order of order_.
   void Factorise() {
+    std::iota(order_.begin(), order_.end(), size_t{0});
     const double origin = Y(0, 0);
     double longest = geometry_.target_sq;
     for (size_t i = 0; i < m_; ++i) longest = std::max(longest, geometry_.gram[i * m_ + i]);
     const double least = longest > 0 ? kLeastPivot * longest : 1;
+    std::vector<double> rest(m_ * m_, 0.0), right(m_, 0.0);  // Z^T Z and Z^T N y_0 less what the rows so far explain
     for (size_t i = 1; i < m_; ++i) {
-      for (size_t j = i; j < m_; ++j) {
-        double rest = Y(i, j) - Y(i, 0) - Y(0, j) + origin;
-        for (size_t l = 1; l < i; ++l) rest -= R(l, i) * R(l, j);
-        if (j == i) {
-          R(i, i) = std::sqrt(std::max(rest, least));
-        } else {
-          R(i, j) = rest / R(i, i);
-        }
+      for (size_t j = 1; j < m_; ++j) rest[i * m_ + j] = Y(i, j) - Y(i, 0) - Y(0, j) + origin;
+      right[i] = n_ * (Y(i, 0) - origin);
+    }
+    for (size_t step = 1; step < m_; ++step) {
+      const size_t next = NextPivot(rest, step, kSmallPivot * longest);
+      std::swap(order_[step], order_[next]);
+      for (size_t row = 1; row < step; ++row) std::swap(R(row, step), R(row, next));
+      const size_t p = order_[step];
+      const double pivot = rest[p * m_ + p];
+      R(step, step) = std::sqrt(std::max(pivot, least));
+      offset_[step] = right[p] / R(step, step);
+      if (pivot <= least) continue;  // products with the others are rounding as well; that with y_0 need not be
+      for (size_t j = step + 1; j < m_; ++j) R(step, j) = rest[p * m_ + order_[j]] / R(step, step);
+      for (size_t i = step + 1; i < m_; ++i) {
+        right[order_[i]] -= R(step, i) * offset_[step];
+        for (size_t j = step + 1; j < m_; ++j) rest[order_[i] * m_ + order_[j]] -= R(step, i) * R(step, j);
       }
-      offset_[i] = n_ * (Y(i, 0) - origin);
-      for (size_t l = 1; l < i; ++l) offset_[i] -= R(l, i) * offset_[l];
-      offset_[i] /= R(i, i);
     }
   }
 
@@ -97,7 +119,7 @@ class Search {
       if (i > 1) {
         Descend(i - 1, total, left - trial_[i]);
       } else {
-        best_ = trial_;
+        for (size_t j = 1; j < m_; ++j) best_[order_[j]] = trial_[j];
         best_[0] = left - trial_[1];
         best_value_ = total;
       }
@@ -110,7 +132,9 @@ class Search {
   const size_t m_;
   int64_t nodes_left_;
   std::vector<double> factor_, offset_;
-  std::vector<int> trial_, best_;
+  std::vector<int> trial_;     // in the order of order_
+  std::vector<size_t> order_;  // support points by level; 0 is the first
+  std::vector<int> best_;      // aligned with the support
   double best_value_ = 0;
 };
 
