@@ -108,8 +108,13 @@ void RunSettings::Bind(OptionTable* table) {
       ->Add("prefix-token", &tune.prefix_token,
             "first token of the first scoring window; -1: the model's bos, else eos")
       .Range(-1, 2e9);
+  table
+      ->Add("precision", &precision, "of matrix products; tf32: GPUs; bf16: bfloat16 factors, float32 sums and weights")
+      .OneOf({"float32", "tf32", "bf16"});
 
   table->Group("Work");
+  table->Add("check-weights", &check_weights, "hash the base weights before every query (to find bad memory)")
+      .NotPartOfResult();
   table->Add("workers", &workers, "worker ranks of one process, each with its own model; 0: one")
       .Range(0, 1024)
       .NotPartOfResult();

@@ -32,6 +32,8 @@ struct RunSettings : SelectionFlags {
 
   int queries_per_worker = 1;   // Q, lanes of a worker: each has its own weights and its share of the worker's threads
   int workers = 0;              // worker ranks of one process; 0: one, which shares its rank with coordinator and shard
+  std::string precision = "float32";  // of matrix products: see worker::TunerOptions
+  bool check_weights = false;
   std::string device = "auto";  // of the workers: see worker::ChooseDevice
   int threads = 0;              // of this process, shared out among its workers; 0: UsableCores()
   int batch = 32;               // B, queries of one round; changes speed, not results

@@ -46,6 +46,8 @@ void WorkerRole::LoadTuner(const worker::WeightExchange& exchange) {
   options.model_dir = settings_.model;
   options.device = worker::ChooseDevice(settings_.device, exchange.node.rank);
   options.threads = std::max(1, threads_);
+  options.precision = settings_.precision;
+  options.check_weights = settings_.check_weights;
   options.own_stream = settings_.queries_per_worker > 1;
   worker::Together(exchange.all, exchange.host, [&] {
     const c10::Device device = worker::ParseDevice(options.device);

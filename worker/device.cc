@@ -97,17 +97,17 @@ void InitDevice(c10::Device device, bool tf32) {
   context.setFloat32MatmulPrecision(tf32 ? "high" : "highest");
 }
 
-std::string Arithmetic(c10::Device device, int threads, bool tf32) {
+std::string Arithmetic(c10::Device device, int threads, const std::string& precision) {
   if (device.is_cpu()) {
-    return fmt::format("cpu {}, {}, {} threads, float32, LibTorch {}, {}", CpuName(), at::get_cpu_capability(), threads,
-                       TORCH_VERSION, at::get_mkl_version());
+    return fmt::format("cpu {}, {}, {} threads, {}, LibTorch {}, {}", CpuName(), at::get_cpu_capability(), threads,
+                       precision, TORCH_VERSION, at::get_mkl_version());
   }
   std::string name = "GPU";
 #ifdef HULLFT_CUDA
   cudaDeviceProp properties{};
   if (cudaGetDeviceProperties(&properties, device.index()) == cudaSuccess) name = properties.name;
 #endif
-  return fmt::format("{}, {}, LibTorch {}", name, tf32 ? "tf32" : "float32", TORCH_VERSION);
+  return fmt::format("{}, {}, LibTorch {}", name, precision, TORCH_VERSION);
 }
 
 int64_t FreeMemory(c10::Device device) {

@@ -29,7 +29,7 @@ void InitDevice(c10::Device device, bool tf32);
 
 // What the bits of a result depend on besides its inputs and this program: the device with its processor, threads
 // (CPU), the precision of matrix products, the libraries.
-std::string Arithmetic(c10::Device device, int threads, bool tf32);
+std::string Arithmetic(c10::Device device, int threads, const std::string& precision);
 
 // Bytes that this process may still take there; -1: the system does not say. For the CPU: FreeHostMemory.
 int64_t FreeMemory(c10::Device device);

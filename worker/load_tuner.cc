@@ -185,7 +185,7 @@ std::unique_ptr<Tuner> LoadTunerShared(const TunerOptions& options, const Weight
   std::string identity;
   Together(exchange.all, exchange.host, [&] {
     device = ParseDevice(options.device);
-    InitDevice(device, options.tf32);
+    InitDevice(device, options.precision == "tf32");
     identity = exchange.host + " " + DeviceIdentity(device);
   });
   const std::vector<std::string> identities = Everyone(exchange.all, identity);

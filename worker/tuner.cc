@@ -42,6 +42,24 @@ void CheckTokens(std::span<const int32_t> tokens, int64_t vocabulary, std::strin
   }
 }
 
+// Warns where bfloat16 only costs accuracy.
+void CheckPrecision(const std::string& precision, at::Device device) {
+  if (precision != "float32" && precision != "tf32" && precision != "bf16") {
+    throw UsageError("precision '{}' is none of float32, tf32 and bf16", precision);
+  }
+  if (precision == "tf32" && device.is_cpu()) {
+    throw Error(Code::kUsage, "precision tf32: only GPUs have it", "use --precision float32, or bf16");
+  }
+  if (precision != "bf16") return;
+  const double speedup = Bf16Speedup(device);
+  if (speedup < 1.2) {
+    spdlog::warn(
+        "bfloat16 products are {:.2f} times as fast as float32 ones on this device: --precision float32 is "
+        "exact and no slower here",
+        speedup);
+  }
+}
+
 FlatSource Source(at::Device device, const BaseWeights& base) {
   FlatSource source{device, nullptr, base.filled};
   if (!base.memory) return source;
@@ -83,23 +101,29 @@ BaseWeights SharedBase(const std::shared_ptr<Tuner>& owner) {
 }
 
 struct Tuner::Impl {
-  Impl(std::unique_ptr<LanguageModel> loaded, int thread_count)
-      : model(std::move(loaded)), weights(model.get()), head(thread_count), threads(thread_count) {}
+  Impl(std::unique_ptr<LanguageModel> loaded, int thread_count, Precision precision)
+      : model(std::move(loaded)), weights(model.get()), head(thread_count, precision), threads(thread_count) {
+    model->set_precision(precision);
+  }
 
   std::unique_ptr<LanguageModel> model;
   FlatWeights weights;
   HeadLoss head;
   int threads;
-  std::string digest, arithmetic;
+  std::string digest, arithmetic, config;
+  bool check_weights = false;
   std::optional<c10::Stream> stream;  // with TunerOptions::own_stream
 
+  std::string Digest() const { return Hasher().Update(config).Update(weights.Digest()).Hex(); }
+  // After a reset: the weights are those that were loaded, to the last bit.
+  void CheckWeights() const;
   void Check(const TuneSettings& settings, std::span<const TrainSequence> train,
              std::span<const EvalDocument> eval) const;
   int32_t PrefixToken(const TuneSettings& settings) const;
   std::vector<Score> ScoreUntuned(const TuneSettings& settings, std::span<const EvalDocument> eval);
   std::vector<Score> ScoreAll(const TuneSettings& settings, std::span<const EvalDocument> eval);
-  double ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence, StageClock* clock,
-                         GradientTimes* times);
+  double ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence, int64_t step,
+                         StageClock* clock, GradientTimes* times);
   void TuneOn(const TrainSequence& train, int sequence, bool grad_norms, Marker* marker, TuneResult* result);
 };
 
@@ -142,6 +166,13 @@ void Tuner::Marker::Advance(int steps, TuneResult* result) {
   SynchronizeDevice(device);
   scoring_ms_ += MillisecondsSince(start);
   result->marks.push_back(std::move(mark));
+}
+
+void Tuner::Impl::CheckWeights() const {
+  if (const std::string now = Digest(); now != digest) {
+    throw Error(Code::kInternal, fmt::format("the base weights have digest {}, they were loaded with {}", now, digest),
+                "something wrote into them: bad memory, or a fault of hullft");
+  }
 }
 
 void Tuner::Impl::Check(const TuneSettings& settings, std::span<const TrainSequence> train,
@@ -194,8 +225,9 @@ std::vector<Score> Tuner::Impl::ScoreAll(const TuneSettings& settings, std::span
 }
 
 // Leaves the gradient of the mean loss over tokens 1 to T - 1 in the parameters; returns the loss. tokens: T >= 2.
+// step: counted from 1 over the query, for messages.
 double Tuner::Impl::ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence,
-                                    StageClock* clock, GradientTimes* times) {
+                                    int64_t step, StageClock* clock, GradientTimes* times) {
   // The last token is only predicted, never read: causal attention keeps it from every other position.
   const at::Tensor ids = IdTensor(tokens.first(tokens.size() - 1), model->flat().device());
   const at::Tensor hidden = model->Hidden(ids, settings.dropout);
@@ -204,7 +236,8 @@ double Tuner::Impl::ComputeGradient(const TuneSettings& settings, std::span<cons
   HULLFT_CHECK(head_weight.is_leaf() && head_weight.requires_grad());
   const HeadLoss::Result result = head.WithGradients(hidden, head_weight, tokens.subspan(1));
   if (!std::isfinite(result.loss)) {
-    throw Error(Code::kNumeric, fmt::format("the loss of training sequence {} is {}", sequence, result.loss),
+    throw Error(Code::kNumeric,
+                fmt::format("the loss of training sequence {} at step {} is {}", sequence, step, result.loss),
                 "try a smaller learning rate");
   }
   times->loss = clock->Lap();
@@ -231,7 +264,8 @@ void Tuner::Impl::TuneOn(const TrainSequence& train, int sequence, bool grad_nor
     times.tokens = static_cast<int>(tokens.size());
     times.steps = run;
     StageClock clock;
-    const double loss = ComputeGradient(settings, tokens, sequence, &clock, &times);
+    const double loss =
+        ComputeGradient(settings, tokens, sequence, static_cast<int64_t>(result->steps.size()) + 1, &clock, &times);
     ++result->gradients_computed;
     result->tokens_trained += static_cast<int64_t>(tokens.size());
     double norm = 0;
@@ -267,15 +301,19 @@ std::unique_ptr<Tuner> Tuner::Load(const TunerOptions& options, const BaseWeight
   std::unique_ptr<Tuner> tuner(new Tuner);
   CallTorch([&] {
     InitTorchRuntime(threads);
-    InitDevice(device, options.tf32);
+    CheckPrecision(options.precision, device);
+    InitDevice(device, options.precision == "tf32");
     const c10::DeviceGuard guard(device);
-    tuner->impl_ = std::make_unique<Impl>(LoadLanguageModel(options.model_dir, Source(device, base)), threads);
+    tuner->impl_ = std::make_unique<Impl>(LoadLanguageModel(options.model_dir, Source(device, base)), threads,
+                                          options.precision == "bf16" ? Precision::kBf16 : Precision::kFloat32);
     const std::string config = ReadFile(std::filesystem::path(options.model_dir) / "config.json");
     if (options.own_stream && !device.is_cpu()) {
       tuner->impl_->stream = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
     }
-    tuner->impl_->arithmetic = Arithmetic(device, threads, options.tf32);
-    tuner->impl_->digest = Hasher().Update(config).Update(tuner->impl_->weights.Digest()).Hex();
+    tuner->impl_->arithmetic = Arithmetic(device, threads, options.precision);
+    tuner->impl_->config = config;
+    tuner->impl_->check_weights = options.check_weights;
+    tuner->impl_->digest = tuner->impl_->Digest();
     if (!base.digest.empty() && tuner->impl_->digest != base.digest) {
       throw Error(Code::kData,
                   fmt::format("{}: the weights and configuration have digest {}, expected {}", options.model_dir,
@@ -300,6 +338,7 @@ TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequenc
     if (settings.dropout > 0) at::manual_seed(kDropoutSeed);
     impl.weights.DropGradients();  // a run that threw may have left some
     impl.weights.UseBase();
+    if (impl.check_weights) impl.CheckWeights();
     auto start = std::chrono::steady_clock::now();
     result.before = impl.ScoreUntuned(settings, eval);
     SynchronizeDevice(device);

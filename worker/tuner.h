@@ -21,7 +21,10 @@ struct TunerOptions {
   std::string device = "cpu";  // "cpu", "cuda" or "cuda:N" (a build with HULLFT_CUDA); see worker/device.h
   int threads = 0;             // intra-op threads; 0: hullft::UsableCores()
   bool own_stream = false;     // GPU: work on a stream of its own, beside other Tuners on the same one
-  bool tf32 = false;           // GPU: matrix products with 10 bits of mantissa; the process's last loaded Tuner decides
+  // Of matrix products with weights: "float32"; "tf32" (GPU: 10 bits of mantissa, the process's last loaded Tuner
+  // decides); "bf16" (8 bits, worker/models/product.h). Weights, sums and Adam are float32 always.
+  std::string precision = "float32";
+  bool check_weights = false;  // hash the weights after every reset; a debugging aid that costs a pass over them
 };
 
 // Where the base weights live and who fills them. The default: the tuner's own memory, from the checkpoint.
@@ -111,7 +114,8 @@ class Tuner {
   ~Tuner();
 
   // From the base weights every time: the result does not depend on what was tuned before. grad_norms costs a pass over
-  // the gradients; off, StepRecord::grad_norm is 0. Throws kNumeric on a loss that is not finite, kMemory, kData (token
+  // the gradients; off, StepRecord::grad_norm is 0. Throws kNumeric on a loss that is not finite (kInternal
+  // when check_weights finds other weights than were loaded), kMemory, kData (token
   // out of the vocabulary, count below 1), kUsage (settings, max_length above the model's limit). After an error the
   // next Run is as good as any. The bits of a result depend on the number of threads (through the BLAS), on nothing
   // else that is not in the arguments; with dropout > 0 also on other Torch users of the process (one generator).

@@ -227,7 +227,7 @@ TEST(Tuner, Timing) {
   }
   const std::vector<EvalDocument> eval = {{std::vector<int32_t>(4096, 42), std::nullopt}};
   for (const bool tf32 : {false, true}) {
-    const auto tuner = Tuner::Load({.model_dir = model, .device = "cuda", .tf32 = tf32});
+    const auto tuner = Tuner::Load({.model_dir = model, .device = "cuda", .precision = tf32 ? "tf32" : "float32"});
     tuner->Run({.max_length = 256}, {train.data(), 2}, eval);  // kernels loaded
     const TuneResult result = tuner->Run({.max_length = 256}, train, eval);
     std::printf("SmolLM2-135M, 256 tokens, %s: %.1f ms a gradient with its step, %.0f ms to score 4096 tokens\n",

@@ -365,5 +365,74 @@ TEST(Tuner, DropoutIsRepeatableAndDoesSomething) {
   EXPECT_EQ(dropped, *tuner->Run(settings, train, {}).steps[0].loss);
 }
 
+TEST(Tuner, QueriesInEitherOrderStartFromTheSameWeights) {
+  Small small(2), other(2);
+  const TunerOptions options{
+      .model_dir = kGoldens + "llama_gqa_tied", .device = Device(), .threads = 2, .check_weights = true};
+  small.tuner = Tuner::Load(options);
+  other.tuner = Tuner::Load(options);
+  const TuneResult a = small.Run(small.a), b = small.Run(small.b);
+  const TuneResult b_first = other.Run(other.b), a_second = other.Run(other.a);
+  ExpectSameBits(a, a_second);
+  ExpectSameBits(b, b_first);
+  if (Device() != "cpu") return;  // base() is the GPU's memory
+  small.tuner->base()[5] += 1;
+  EXPECT_EQ(small.Fault(small.a), Code::kInternal);
+}
+
+TEST(Tuner, ALearningRateOfZeroChangesNothing) {
+  Small small(2);
+  small.settings.learning_rate = 0;
+  const TuneResult result = small.Run(small.a);
+  EXPECT_EQ(result.before[0].log_likelihood, result.after[0].log_likelihood);
+  EXPECT_EQ(result.before[0].log_likelihood_first_window, result.after[0].log_likelihood_first_window);
+  EXPECT_EQ(result.steps.size(), 4U);
+}
+
+// A text with count 3 is the text three times over when every step computes its gradient.
+TEST(Tuner, WithoutReuseACountIsTheTextThatOftenBitForBit) {
+  Small small(2);
+  small.settings.refresh = 1;
+  const TuneResult counted = small.Run(small.a);
+  std::vector<TrainSequence> plain(3, {small.a[0].tokens, 1});
+  plain.push_back(small.a[1]);
+  small.settings.refresh = 7;  // of no effect on counts of 1
+  const TuneResult plainly = small.Run(plain);
+  ExpectSameBits(counted, plainly);
+  for (const StepRecord& step : counted.steps) EXPECT_TRUE(step.computed);
+}
+
+TEST(Tuner, AFailingQueryNamesItsSequenceAndStep) {
+  Small small;
+  small.settings.learning_rate = 1e38;
+  std::string message;
+  EXPECT_EQ(small.Fault(small.a, &message), Code::kNumeric);
+  EXPECT_THAT(message, HasSubstr("training sequence 0"));
+  EXPECT_THAT(message, HasSubstr("step 3"));  // two steps share the first gradient
+}
+
+TEST(Tuner, Bf16IsNearFloat32AndRepeats) {
+  for (const char* model : {"llama_gqa_tied", "gpt2"}) {
+    const auto load = [&](const char* precision) {
+      return Tuner::Load({.model_dir = kGoldens + model, .device = Device(), .threads = 1, .precision = precision});
+    };
+    const auto exact = load("float32"), rough = load("bf16");
+    Small small;
+    const auto run = [&](Tuner& tuner) { return tuner.Run(small.settings, small.a, small.eval, true); };
+    const TuneResult a = run(*exact), b = run(*rough);
+    ExpectSameBits(b, run(*rough));
+    EXPECT_NE(a.after[0].log_likelihood, b.after[0].log_likelihood);
+    EXPECT_NEAR(b.after[0].log_likelihood / a.after[0].log_likelihood, 1, 5e-3);
+    for (size_t i = 0; i < a.steps.size(); ++i) {
+      if (a.steps[i].loss) {
+        EXPECT_NEAR(*a.steps[i].loss, *b.steps[i].loss, 0.03);
+      }
+    }
+    EXPECT_NE(exact->arithmetic(), rough->arithmetic());
+  }
+  EXPECT_THROW(Tuner::Load({.model_dir = kGoldens + "gpt2", .precision = "half"}), Error);
+  EXPECT_THROW(Tuner::Load({.model_dir = kGoldens + "gpt2", .precision = "tf32"}), Error);
+}
+
 }  // namespace
 }  // namespace hullft::worker

@@ -14,10 +14,12 @@
 namespace hullft::worker {
 
 // Sum over the rows of log p(target). hidden [n, D] and weight [V, D] on one device; no gradient is recorded.
-double DeviceLogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets);
+double DeviceLogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets,
+                           Precision precision = Precision::kFloat32);
 
 // weight_gradient [V, D], on the device: where the result's is written.
 HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor& weight,
-                                     std::span<const int32_t> targets, const at::Tensor& weight_gradient);
+                                     std::span<const int32_t> targets, const at::Tensor& weight_gradient,
+                                     Precision precision = Precision::kFloat32);
 
 }  // namespace hullft::worker

@@ -29,50 +29,67 @@ double Sum(const std::vector<double>& values) {
 at::Tensor HeadLoss::Logits(const at::Tensor& hidden, const at::Tensor& weight, int64_t begin, int64_t rows) {
   const int64_t vocabulary = weight.size(0);
   if (!logits_.defined() || logits_.size(0) < rows || logits_.size(1) != vocabulary) {
-    logits_ = at::empty({rows, vocabulary}, weight.options().requires_grad(false));
+    logits_ = at::empty({rows, vocabulary}, weight.options().dtype(at::kFloat).requires_grad(false));
   }
   at::Tensor logits = logits_.narrow(0, 0, rows);
-  at::mm_out(logits, hidden.narrow(0, begin, rows), weight.t());
+  if (precision_ == Precision::kBf16) {
+    logits.copy_(at::mm(hidden.narrow(0, begin, rows), weight.t()));
+  } else {
+    at::mm_out(logits, hidden.narrow(0, begin, rows), weight.t());
+  }
   return logits;
 }
 
 double HeadLoss::LogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets) {
   CheckShapes(hidden, weight, targets);
-  if (!hidden.is_cpu()) return DeviceLogLikelihood(hidden, weight, targets);
   const c10::NoGradGuard no_grad;
+  if (!hidden.is_cpu()) return DeviceLogLikelihood(hidden, weight, targets, precision_);
+  const at::Tensor h = Factor(hidden), w = Factor(weight);
   const auto n = static_cast<int64_t>(targets.size());
   std::vector<double> log_probabilities(targets.size());
   for (int64_t begin = 0; begin < n; begin += kRows) {
     const int64_t rows = std::min(kRows, n - begin);
-    const at::Tensor logits = Logits(hidden, weight, begin, rows);
+    const at::Tensor logits = Logits(h, w, begin, rows);
     LogProbabilityRows(logits.const_data_ptr<float>(), rows, weight.size(0), targets.data() + begin,
                        log_probabilities.data() + begin, threads_);
   }
   return Sum(log_probabilities);
 }
 
+void HeadLoss::Gradients(const at::Tensor& logits_gradient, const at::Tensor& hidden, const at::Tensor& weight,
+                         at::Tensor hidden_gradient, at::Tensor weight_gradient, bool first) const {
+  if (precision_ == Precision::kBf16) {
+    const at::Tensor factor = Factor(logits_gradient);
+    hidden_gradient.copy_(at::mm(factor, weight));
+    const at::Tensor part = at::mm(factor.t(), hidden);
+    first ? weight_gradient.copy_(part) : weight_gradient.add_(part);
+    return;
+  }
+  at::mm_out(hidden_gradient, logits_gradient, weight);
+  if (first) {
+    at::mm_out(weight_gradient, logits_gradient.t(), hidden);
+  } else {
+    weight_gradient.addmm_(logits_gradient.t(), hidden);
+  }
+}
+
 HeadLoss::Result HeadLoss::WithGradients(const at::Tensor& hidden, const at::Tensor& weight,
                                          std::span<const int32_t> targets) {
   CheckShapes(hidden, weight, targets);
   const c10::NoGradGuard no_grad;
-  const at::Tensor h = hidden.detach(), w = weight.detach();
   const auto n = static_cast<int64_t>(targets.size());
-  if (!weight_gradient_.defined()) weight_gradient_ = at::empty_like(w);
-  if (!h.is_cpu()) return DeviceWithGradients(h, w, targets, weight_gradient_);
-  Result result{0, at::empty_like(h), weight_gradient_};
+  if (!weight_gradient_.defined()) weight_gradient_ = at::empty_like(weight.detach());
+  if (!hidden.is_cpu()) return DeviceWithGradients(hidden, weight, targets, weight_gradient_, precision_);
+  const at::Tensor h = Factor(hidden.detach()), w = Factor(weight.detach());
+  Result result{0, at::empty_like(hidden.detach()), weight_gradient_};
   std::vector<double> log_probabilities(targets.size());
   for (int64_t begin = 0; begin < n; begin += kRows) {
     const int64_t rows = std::min(kRows, n - begin);
     const at::Tensor logits = Logits(h, w, begin, rows);
     CrossEntropyRows(logits.mutable_data_ptr<float>(), rows, w.size(0), targets.data() + begin,
                      static_cast<float>(1.0 / static_cast<double>(n)), log_probabilities.data() + begin, threads_);
-    at::Tensor hidden_gradient = result.hidden_gradient.narrow(0, begin, rows);
-    at::mm_out(hidden_gradient, logits, w);
-    if (begin == 0) {
-      at::mm_out(result.weight_gradient, logits.t(), h.narrow(0, begin, rows));
-    } else {
-      result.weight_gradient.addmm_(logits.t(), h.narrow(0, begin, rows));
-    }
+    Gradients(logits, h.narrow(0, begin, rows), w, result.hidden_gradient.narrow(0, begin, rows),
+              result.weight_gradient, begin == 0);
   }
   result.loss = -Sum(log_probabilities) / static_cast<double>(n);
   return result;

@@ -11,11 +11,14 @@
 #include <cstdint>
 #include <span>
 
+#include "worker/models/product.h"
+
 namespace hullft::worker {
 
 class HeadLoss {
  public:
-  explicit HeadLoss(int threads) : threads_(threads) {}
+  explicit HeadLoss(int threads, Precision precision = Precision::kFloat32)
+      : threads_(threads), precision_(precision) {}
 
   // Sum over the rows of log p(target) in nats. hidden [n, D], weight [V, D], n targets in [0, V).
   double LogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets);
@@ -28,10 +31,16 @@ class HeadLoss {
   Result WithGradients(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets);
 
  private:
-  // Logits of rows [begin, begin + rows), in the buffer: [rows, V].
+  // `x` as a factor of products: itself, or rounded to bfloat16.
+  at::Tensor Factor(const at::Tensor& x) const { return precision_ == Precision::kBf16 ? x.to(at::kBFloat16) : x; }
+  // Logits of rows [begin, begin + rows), in the buffer: float32 [rows, V]. hidden and weight are Factors.
   at::Tensor Logits(const at::Tensor& hidden, const at::Tensor& weight, int64_t begin, int64_t rows);
+  // One chunk's part of the gradients. first: the weight's is overwritten, not added to.
+  void Gradients(const at::Tensor& logits_gradient, const at::Tensor& hidden, const at::Tensor& weight,
+                 at::Tensor hidden_gradient, at::Tensor weight_gradient, bool first) const;
 
   int threads_;
+  Precision precision_;
   at::Tensor logits_, weight_gradient_;
 };
 

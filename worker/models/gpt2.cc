@@ -33,7 +33,9 @@ class Gpt2 final : public LanguageModel {
   at::Tensor Norm(const at::Tensor& x, const Affine& a) const {
     return at::layer_norm(x, {width_}, P(a.weight), P(a.bias), norm_epsilon_);
   }
-  at::Tensor Project(const at::Tensor& x, const Affine& a) const { return at::addmm(P(a.bias), x, P(a.weight)); }
+  at::Tensor Project(const at::Tensor& x, const Affine& a) const {
+    return worker::Project(x, P(a.weight), /*in_out=*/true, P(a.bias), precision_);
+  }
 
   int64_t width_, heads_, mlp_width_;
   double norm_epsilon_;
@@ -104,7 +106,7 @@ at::Tensor Gpt2::Attention(const Layer& layer, const at::Tensor& x, double scale
   const int64_t length = x.size(0);
   // [T, 3D] -> [1, 3H, T, E]: the heads of query, key and value, in this order
   const at::Tensor qkv = NormProject(x, P(layer.attention_norm.weight), P(layer.attention_norm.bias), norm_epsilon_,
-                                     P(layer.qkv.weight), P(layer.qkv.bias))
+                                     P(layer.qkv.weight), P(layer.qkv.bias), precision_)
                              .view({1, length, 3 * heads_, width_ / heads_})
                              .transpose(1, 2);
   const std::vector<at::Tensor> third = qkv.split(heads_, 1);  // its backward pass is one copy, narrow's are three sums
@@ -124,7 +126,7 @@ at::Tensor Gpt2::Hidden(const at::Tensor& ids, double dropout) {
     x = x + drop(Attention(layer, x, scale, dropout));
     const MlpWeights mlp{P(layer.mlp_norm.weight), P(layer.mlp_norm.bias), P(layer.up.weight),
                          P(layer.up.bias),         P(layer.down.weight),   P(layer.down.bias)};
-    x = x + drop(NormMlp(x, mlp, norm_epsilon_, activation_));
+    x = x + drop(NormMlp(x, mlp, norm_epsilon_, activation_, precision_));
   }
   return Norm(x, norm_);
 }

@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "worker/models/product.h"
+
 namespace hullft::worker {
 
 struct Parameter {
@@ -43,6 +45,9 @@ class LanguageModel {
   // Makes every parameter a view into `flat` (float32, contiguous, flat().numel() elements, same device), for example a
   // working copy. Parameter::value keeps its identity (and its grad); only its data moves. No copy is made.
   void UseFlat(const at::Tensor& flat);
+  // Of the matrix products with weights, in both directions; the attention's own stay float32. At first kFloat32.
+  void set_precision(Precision precision) { precision_ = precision; }
+  Precision precision() const { return precision_; }
   int64_t vocab_size() const { return vocab_size_; }
   int64_t max_positions() const { return max_positions_; }
   int64_t bos_token_id() const { return bos_token_id_; }  // -1 when config.json has none
@@ -54,6 +59,7 @@ class LanguageModel {
   // Throws kData unless ids is int64 [T] with 1 <= T <= max_positions().
   void CheckIds(const at::Tensor& ids) const;
 
+  Precision precision_ = Precision::kFloat32;
   at::Tensor flat_;
   std::vector<Parameter> parameters_;
   int64_t vocab_size_ = 0, max_positions_ = 0, bos_token_id_ = -1, eos_token_id_ = -1;

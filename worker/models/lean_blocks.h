@@ -8,12 +8,13 @@
 #include <ATen/ATen.h>
 
 #include "worker/models/activation.h"
+#include "worker/models/product.h"
 
 namespace hullft::worker {
 
 // layer_norm(x) W + b: x [T, D], W [D, O], b [O] -> [T, O]. Keeps x, not its norm.
 at::Tensor NormProject(const at::Tensor& x, const at::Tensor& norm_weight, const at::Tensor& norm_bias, double epsilon,
-                       const at::Tensor& weight, const at::Tensor& bias);
+                       const at::Tensor& weight, const at::Tensor& bias, Precision precision);
 
 struct MlpWeights {
   at::Tensor norm_weight, norm_bias;  // [D]
@@ -22,6 +23,7 @@ struct MlpWeights {
 };
 
 // activation(layer_norm(x) up + up_bias) down + down_bias: [T, D] -> [T, D]. Keeps x and the activation's input.
-at::Tensor NormMlp(const at::Tensor& x, const MlpWeights& weights, double epsilon, Activation activation);
+at::Tensor NormMlp(const at::Tensor& x, const MlpWeights& weights, double epsilon, Activation activation,
+                   Precision precision);
 
 }  // namespace hullft::worker

@@ -34,7 +34,8 @@ class Llama final : public LanguageModel {
   at::Tensor Mlp(const Layer& layer, const at::Tensor& x) const;
   at::Tensor Norm(const at::Tensor& x, int weight) const { return at::rms_norm(x, {width_}, P(weight), norm_epsilon_); }
   at::Tensor Project(const at::Tensor& x, const Projection& projection) const {
-    return at::linear(x, P(projection.weight), projection.bias < 0 ? at::Tensor() : P(projection.bias));
+    return worker::Project(x, P(projection.weight), /*in_out=*/false,
+                           projection.bias < 0 ? at::Tensor() : P(projection.bias), precision_);
   }
 
   int64_t width_, heads_, kv_heads_, head_width_, mlp_width_;
