@@ -34,7 +34,7 @@ int BenchCluster(const Arguments& args) {
                     "Measures what coordinator, journal and communicator cost, with the code that a run uses.");
   table.Add("scratch", &settings.scratch, "folder for temporary files, on the disk that will hold run folders");
   table.Add("journal-rows", &settings.journal_rows, "rows that the journal is measured with").Range(1, 1e9);
-  table.Add("output", &settings.output, "file for the figures as JSON, which hullft plan --rates reads");
+  table.Add("output", &settings.output, "file for the figures as JSON");
   if (table.Parse(args)) return 0;
   const ScratchFolder scratch(settings.scratch);
   Figures figures("cluster", Figures::MachineFacts(HULLFT_VERSION));
