@@ -6,6 +6,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/npy.h"
+#include "common/thread_clock.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -38,7 +39,10 @@ Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const 
       plan_(plan),
       context_(context),
       folder_(plan.settings.output, identity),
-      scheduler_(SchedulerOptionsOf(plan.settings, layout)) {
+      display_(!plan.settings.quiet),
+      scheduler_(SchedulerOptionsOf(plan.settings, layout)),
+      stages_(layout.workers.size()),
+      finished_by_(layout.workers.size(), 0) {
   const RunSettings& settings = plan.settings;
   QueryFile file =
       ReadQueries(settings.queries, IdentityText(identity), settings.limit, folder_.rejects(), settings.max_rejects);
@@ -92,8 +96,7 @@ double Coordinator::Now() const {
 }
 
 RunOutcome Coordinator::Run() {
-  progress_ =
-      std::make_unique<Progress>("finetuning", "queries", outcome_.queries, outcome_.skipped, !plan_.settings.quiet);
+  const double cpu_start = ThreadCpuSeconds();
   const int tags[] = {kToCoordinator};
   while (true) {
     if (stop_requested_ || (context_.stop != nullptr && context_.stop->load() != 0)) {
@@ -112,17 +115,42 @@ RunOutcome Coordinator::Run() {
   }
   if (outcome_.stopped)
     spdlog::warn("stopping: running queries get {} s to finish; a second signal ends at once", plan_.settings.grace);
+  TakeStats();
   StopAll();
-  outcome_.workers_left = WaitForByes(plan_.settings.grace);
+  WaitForByes(plan_.settings.grace);
   journal_->Flush();
-  ShowProgress();
-  progress_.reset();
-  const std::vector<Row> rows = ReadJournal(folder_.journal()).rows;
-  const Report report = MakeReport(rows);
-  folder_.WriteReport(report);
-  if (scheduler_.counters().late > 0) spdlog::info("{} late results were dropped", scheduler_.counters().late);
-  if (context_.print) context_.print(ResultsTable(report) + "\n" + TimingsTable(report));
+  stats_.coordinator_cpu_seconds = ThreadCpuSeconds() - cpu_start;
+  Finish();
   return outcome_;
+}
+
+// While the workers are still at it: waiting for Bye is no part of the work.
+void Coordinator::TakeStats() {
+  stats_.seconds = Now();
+  for (size_t w = 0; w < layout_.workers.size(); ++w) {
+    const int rank = layout_.workers[w];
+    stats_.workers.push_back({rank, world_.hosts()[static_cast<size_t>(rank)],
+                              scheduler_.busy_share(static_cast<int>(w), stats_.seconds), 0});
+  }
+}
+
+// The tables, on screen and in the folder.
+void Coordinator::Finish() {
+  if (outcome_.finished + outcome_.failed > 0) display_.Finish(View());
+  const comm::Traffic own = world_.traffic();
+  traffic_[0] = {0, own.messages_sent, own.messages_received, own.bytes_sent, own.bytes_received};
+  for (const auto& [rank, traffic] : traffic_) stats_.ranks.push_back(traffic);
+  for (size_t w = 0; w < finished_by_.size(); ++w) stats_.workers[w].finished = finished_by_[w];
+  stats_.world = world_.size();
+  stats_.finished = outcome_.finished;
+  stats_.failed = outcome_.failed;
+  stats_.retried = scheduler_.counters().retried;
+  stats_.expired = scheduler_.counters().expired;
+  stats_.late = scheduler_.counters().late;
+  const Report report = MakeReport(ReadJournal(folder_.journal()).rows);
+  folder_.WriteReport(report);
+  folder_.WriteStats(stats_);
+  if (context_.print) context_.print(ResultsTable(report) + "\n" + TimingsTable(report) + "\n" + StatsText(stats_));
 }
 
 // Rounds run ahead of the workers: whenever less than about a batch waits, the next one is started. The first is small,
@@ -208,9 +236,10 @@ void Coordinator::Handle(const comm::Envelope& envelope) {
       return OnSelected(Decode<Selected>(world_, envelope));
     case TuneDone::kType:
       return OnTuneDone(Decode<TuneDone>(world_, envelope), envelope.source);
+    case StageEvent::kType:
+      return OnStage(Decode<StageEvent>(world_, envelope), envelope.source);
     case Bye::kType:
-      byes_.insert(envelope.source);
-      return;
+      return OnBye(Decode<Bye>(world_, envelope), envelope.source);
     case StopRequest::kType:
       if (!stop_requested_)
         spdlog::warn("rank {} on {} was told to stop by signal {}", envelope.source,
@@ -266,9 +295,8 @@ double Coordinator::Cost(const Selected& selected, const Query& query) const {
 }
 
 void Coordinator::OnTuneDone(const TuneDone& done, int rank) {
-  const auto place = std::find(layout_.workers.begin(), layout_.workers.end(), rank);
-  HULLFT_CHECK(place != layout_.workers.end());
-  const auto worker = static_cast<int>(place - layout_.workers.begin());
+  const int worker = WorkerOf(rank);
+  stages_[static_cast<size_t>(worker)].reset();
   const int attempts = scheduler_.attempts(done.query);
   if (done.failure) {
     last_failure_[done.query] = done.failure->message;
@@ -289,6 +317,7 @@ void Coordinator::OnTuneDone(const TuneDone& done, int rank) {
   row.attempts = attempts;
   open_.erase(open);
   ++outcome_.finished;
+  ++finished_by_[static_cast<size_t>(worker)];
   journal_->Append(row);
 }
 
@@ -362,12 +391,47 @@ void Coordinator::GiveUp(int64_t query, const std::string& reason, int rank, int
   journal_->Append(row);
 }
 
+int Coordinator::WorkerOf(int rank) const {
+  const auto place = std::lower_bound(layout_.workers.begin(), layout_.workers.end(), rank);
+  HULLFT_CHECK(place != layout_.workers.end() && *place == rank);
+  return static_cast<int>(place - layout_.workers.begin());
+}
+
+void Coordinator::OnStage(const StageEvent& event, int rank) {
+  // A task that came while another is worked on says so, and is not what the worker is at.
+  std::optional<StageEvent>& last = stages_[static_cast<size_t>(WorkerOf(rank))];
+  if (event.stage != Stage::kReceived || !last) last = event;
+}
+
+void Coordinator::OnBye(const Bye& bye, int rank) {
+  (bye.worker ? worker_byes_ : shard_byes_).insert(rank);
+  RankTraffic& traffic = traffic_[rank];
+  if (bye.bytes_sent + bye.bytes_received < traffic.bytes_sent + traffic.bytes_received) return;  // the earlier role's
+  traffic = {rank, bye.messages_sent, bye.messages_received, bye.bytes_sent, bye.bytes_received};
+}
+
 void Coordinator::ShowProgress() {
-  const int64_t durable = journal_->durable();  // throws when the journal could not be written
-  progress_->Note(fmt::format("{} ready, {} in flight, workers {:.0f}% busy", scheduler_.ready(),
-                              scheduler_.in_flight(), 100 * scheduler_.busy_share(Now())));
-  if (durable > durable_shown_) progress_->Add(durable - durable_shown_);
-  durable_shown_ = durable;
+  (void)journal_->durable();  // throws when the journal could not be written
+  if (display_.Due(Now())) display_.Show(View());
+}
+
+RunView Coordinator::View() const {
+  RunView view;
+  view.total = outcome_.queries;
+  view.done_before = outcome_.skipped;
+  view.done = outcome_.skipped + journal_->durable();
+  view.failed = outcome_.failed;
+  view.seconds = Now();
+  view.in_rounds = in_rounds_;
+  view.ready = scheduler_.ready();
+  view.in_flight = scheduler_.in_flight();
+  view.late = scheduler_.counters().late;
+  for (size_t w = 0; w < layout_.workers.size(); ++w) {
+    const auto worker = static_cast<int>(w);
+    view.workers.push_back({layout_.workers[w], scheduler_.busy_share(worker, view.seconds),
+                            scheduler_.in_flight(worker), scheduler_.suspect(worker), stages_[w]});
+  }
+  return view;
 }
 
 void Coordinator::StopAll() {
@@ -375,11 +439,16 @@ void Coordinator::StopAll() {
   for (const int rank : layout_.workers) SendMessage(world_, rank, kToWorker, Stop{});
 }
 
-// Takes what still comes in. After a stop the workers finish what they work on, and these results count.
-bool Coordinator::WaitForByes(double seconds) {
+// Takes what still comes in. After a stop the workers finish what they work on, and these results count; a shard may
+// still be in a round that nobody needs, and is not waited for.
+void Coordinator::WaitForByes(double seconds) {
   const int tags[] = {kToCoordinator};
   const double end = Now() + seconds;
-  while (byes_.size() < layout_.workers.size() && Now() < end) {
+  const auto missing = [&] {
+    return worker_byes_.size() < layout_.workers.size() ||
+           (!outcome_.stopped && shard_byes_.size() < layout_.shards.size());
+  };
+  while (missing() && Now() < end) {
     const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::milliseconds(100)));
     if (!envelope) continue;
     if (outcome_.stopped && TypeOf(world_, *envelope) == Selected::kType)
@@ -387,7 +456,7 @@ bool Coordinator::WaitForByes(double seconds) {
     if (outcome_.stopped && TypeOf(world_, *envelope) == EmbedDone::kType) continue;
     Handle(*envelope);
   }
-  return byes_.size() == layout_.workers.size();
+  outcome_.workers_left = worker_byes_.size() == layout_.workers.size();
 }
 
 }  // namespace hullft::coordinator

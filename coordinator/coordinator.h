@@ -14,14 +14,15 @@
 #include <vector>
 
 #include "common/comm/communicator.h"
-#include "common/progress.h"
 #include "common/tokenizer/tokenizer.h"
 #include "coordinator/journal.h"
 #include "coordinator/layout.h"
 #include "coordinator/messages.h"
 #include "coordinator/queries.h"
+#include "coordinator/run_display.h"
 #include "coordinator/run_folder.h"
 #include "coordinator/run_rank.h"
+#include "coordinator/run_stats.h"
 #include "coordinator/scheduler.h"
 #include "coordinator/score_cache.h"
 
@@ -36,6 +37,7 @@ class Coordinator {
   // Until every query has its row, or a stop was asked for; then sends Stop to all roles. When it throws, the caller
   // must.
   RunOutcome Run();
+  const RunStats& stats() const { return stats_; }  // after Run
 
  private:
   struct Open {  // a query that is in a round, ready, or in flight
@@ -64,9 +66,15 @@ class Coordinator {
   double Cost(const Selected& selected, const Query& query) const;
   void OpenScoreCache(const Identity& identity, const std::vector<std::string>& arithmetics);
   std::string ScoreKey(int64_t query, int worker) const;
+  void OnStage(const StageEvent& event, int rank);
+  void OnBye(const Bye& bye, int rank);
+  int WorkerOf(int rank) const;
   void ShowProgress();
+  RunView View() const;
   void StopAll();
-  bool WaitForByes(double seconds);
+  void WaitForByes(double seconds);
+  void TakeStats();
+  void Finish();
   double Now() const;
 
   comm::Communicator& world_;
@@ -79,18 +87,22 @@ class Coordinator {
   std::unique_ptr<Tokenizer> tokenizer_;  // with --guard mark or drop: shards have none
   std::unique_ptr<ScoreCache> score_cache_;   // with --score-cache
   std::vector<ScoreSetting> score_settings_;  // by worker
-  std::unique_ptr<Progress> progress_;
+  RunDisplay display_;
   Scheduler scheduler_;
   std::vector<int64_t> pending_;  // in order; next_ is the first not yet in a round
   size_t next_ = 0;
-  int64_t next_round_ = 0, in_rounds_ = 0, durable_shown_ = 0;
+  int64_t next_round_ = 0, in_rounds_ = 0;
   std::map<int64_t, Embedding> embeddings_;  // by round
   std::map<int64_t, Open> open_;             // by query
   std::map<int64_t, std::string> last_failure_;
-  std::set<int> byes_;
-  bool stop_requested_ = false;  // by a signal to another rank
+  std::vector<std::optional<StageEvent>> stages_;  // by worker: the last event of a task in flight
+  std::vector<int64_t> finished_by_;               // by worker
+  std::set<int> worker_byes_, shard_byes_;
+  std::map<int, RankTraffic> traffic_;  // by rank, of those that said Bye
+  bool stop_requested_ = false;         // by a signal to another rank
   const comm::Clock::time_point start_ = comm::Clock::now();
   RunOutcome outcome_;
+  RunStats stats_;
 };
 
 }  // namespace hullft::coordinator

@@ -7,7 +7,7 @@
 //   shard      <-> shard        one Exchange per tag and round          tags kCandidates ... kTokens, kBests ...
 //   kLeakMarks;
 //                               or kRoundFailed
-//   any         -> coordinator  EmbedDone, Selected, TuneDone, Bye, Fatal, StopRequest  tag kToCoordinator
+//   any         -> coordinator  EmbedDone, Selected, StageEvent, TuneDone, Bye, Fatal, StopRequest  tag kToCoordinator
 //
 // The coordinator sees texts, tokens and numbers of queries, never a vector. Thread safety: values.
 #pragma once
@@ -291,17 +291,37 @@ struct TuneDone {
   }
 };
 
-// The end of the run: finish what is being worked on, leave what waits, answer with Bye (workers).
+// Where a worker is with a task.
+enum class Stage : uint8_t { kReceived, kScoringBefore, kTuning, kScoringAfter };
+
+// Sent now and then while a worker works, for the progress display; nothing depends on it. TuneDone ends a task.
+struct StageEvent {
+  static constexpr uint16_t kType = 123;
+  int64_t query = 0;
+  Stage stage = Stage::kReceived;
+  int64_t step = 0, steps = 0;  // optimizer steps done, and in all; 0 outside of tuning
+  template <class A>
+  void Wire(A& a) {
+    a(query, stage, step, steps);
+  }
+};
+
+// The end of the run: finish what is being worked on, leave what waits, answer with Bye.
 struct Stop {
   static constexpr uint16_t kType = 114;
   template <class A>
   void Wire(A&) {}
 };
 
+// A role's last message, with what its rank has sent and received since it started.
 struct Bye {
   static constexpr uint16_t kType = 115;
+  bool worker = true;  // or shard
+  int64_t messages_sent = 0, messages_received = 0, bytes_sent = 0, bytes_received = 0;
   template <class A>
-  void Wire(A&) {}
+  void Wire(A& a) {
+    a(worker, messages_sent, messages_received, bytes_sent, bytes_received);
+  }
 };
 
 // A role cannot go on: the run ends with this error.
@@ -323,6 +343,11 @@ struct StopRequest {
     a(signal);
   }
 };
+
+inline Bye MakeBye(const comm::Communicator& world, bool worker) {
+  const comm::Traffic traffic = world.traffic();
+  return {worker, traffic.messages_sent, traffic.messages_received, traffic.bytes_sent, traffic.bytes_received};
+}
 
 template <class T>
 void SendMessage(comm::Communicator& world, int destination, int tag, const T& message) {

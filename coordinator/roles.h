@@ -2,11 +2,11 @@
 // part is coordinator.h. An exception that leaves Run ends the run (run_rank.cc tells the coordinator).
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <exception>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,16 +17,13 @@
 
 #include "common/comm/communicator.h"
 #include "common/npy.h"
-#include "common/tokenizer/tokenizer.h"
 #include "coordinator/layout.h"
 #include "coordinator/messages.h"
 #include "coordinator/round.h"
 #include "coordinator/settings.h"
 #include "coordinator/test_hooks.h"
+#include "coordinator/worker_tasks.h"
 #include "index/corpus.h"
-#include "worker/encoder.h"
-#include "worker/load_tuner.h"
-#include "worker/tuner.h"
 
 namespace hullft::coordinator {
 
@@ -62,42 +59,37 @@ class ShardRole {
 
 class WorkerRole {
  public:
-  // Loads tokenizer and, unless the queries come with embeddings, the encoder.
-  WorkerRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings, int threads);
-  // Collective over the workers, before Run: the model, read once for all of them (worker/load_tuner.h).
-  void LoadTuner(const worker::WeightExchange& exchange);
+  // tasks: not owned.
+  WorkerRole(comm::Communicator& world, const Layout& layout, WorkerTasks& tasks)
+      : world_(world), first_shard_(layout.shards.front()), tasks_(tasks) {}
   void Run();
 
-  const std::string& model_digest() const { return lanes_.front()->digest(); }
-  const std::string& arithmetic() const { return lanes_.front()->arithmetic(); }
-  const std::string& tokenizer_digest() const { return tokenizer_->digest(); }
-  std::string encoder_digest() const { return encoder_ ? encoder_->digest() : ""; }  // "" without an encoder
-  int encoder_dim() const { return encoder_ ? encoder_->dim() : 0; }
+  static constexpr std::chrono::milliseconds kEventInterval{500};
 
  private:
   void Handle(const comm::Envelope& envelope);
-  void WorkLane(worker::Tuner* tuner);  // a thread: takes jobs until Stop
-  bool DoNext(worker::Tuner* tuner);    // waits for a job and does it; false: stopped
+  void WorkLane(int lane);  // a thread: takes jobs until Stop
+  bool DoNext(int lane);    // waits for a job and does it; false: stopped
   void Embed(const EmbedJob& job);
-  TuneDone Tune(const TuneJob& job, int64_t number, worker::Tuner* tuner);
+  TuneDone Tune(const TuneJob& job, int64_t number, int lane);
+  void Report(const StageEvent& event);
 
   comm::Communicator& world_;
   const int first_shard_;
-  const RunSettings settings_;
-  const int threads_;  // of a lane
-  std::unique_ptr<Tokenizer> tokenizer_;
-  std::vector<std::shared_ptr<worker::Tuner>> lanes_;  // over the base weights of the first
-  std::unique_ptr<worker::Encoder> encoder_;           // of one lane at a time
+  WorkerTasks& tasks_;
   const TestHooks hooks_ = TestHooks::FromEnvironment();
 
-  std::mutex mutex_;  // of the rest
+  std::mutex mutex_;  // of what follows
   std::condition_variable work_;
   std::deque<EmbedJob> embeddings_;  // these first: all other workers wait for what comes of them
-  std::deque<TuneJob> tasks_;
+  std::deque<TuneJob> jobs_;
   bool embedding_ = false;
   int64_t tasks_begun_ = 0;
   bool stopped_ = false;
   std::exception_ptr failure_;  // of a lane: the role ends with it
+
+  std::mutex event_mutex_;
+  comm::Clock::time_point next_event_;
 };
 
 }  // namespace hullft::coordinator

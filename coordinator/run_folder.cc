@@ -65,4 +65,8 @@ void RunFolder::WriteReport(const Report& report) const {
   WriteFileAtomic(folder_ / "summary.csv", ReportCsv(report));
 }
 
+void RunFolder::WriteStats(const RunStats& stats) const {
+  WriteFileAtomic(folder_ / "execution.json", StatsJson(stats));
+}
+
 }  // namespace hullft::coordinator

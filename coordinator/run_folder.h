@@ -8,6 +8,7 @@
 
 #include "common/files.h"
 #include "coordinator/report.h"
+#include "coordinator/run_stats.h"
 #include "coordinator/settings.h"
 
 namespace hullft::coordinator {
@@ -26,6 +27,8 @@ class RunFolder {
   void Start(const std::string& config, const std::string& layout, nlohmann::ordered_json provenance);
   // Writes summary.json and summary.csv.
   void WriteReport(const Report& report) const;
+  // Writes execution.json.
+  void WriteStats(const RunStats& stats) const;
 
   std::filesystem::path journal() const { return folder_ / "results.jsonl"; }
   std::filesystem::path rejects() const { return folder_ / "rejects.jsonl"; }

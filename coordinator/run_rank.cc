@@ -24,6 +24,7 @@
 #include "coordinator/messages.h"
 #include "coordinator/roles.h"
 #include "coordinator/test_hooks.h"
+#include "coordinator/worker_models.h"
 #include "index/node_copy.h"
 #include "worker/device.h"
 
@@ -72,7 +73,7 @@ struct Ready {
   index::CorpusInfo corpus;
   Layout layout;
   std::unique_ptr<ShardRole> shard;
-  std::unique_ptr<WorkerRole> worker;
+  std::unique_ptr<WorkerModels> models;  // of the worker
 };
 
 Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext& context, const StartLimits& limits,
@@ -101,11 +102,11 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
   if (roles.shard)
     ready.shard = std::make_unique<ShardRole>(world, ready.layout, settings, ready.corpus, context.threads);
   if (roles.worker) {
-    ready.worker = std::make_unique<WorkerRole>(world, ready.layout, settings, context.threads);
+    ready.models = std::make_unique<WorkerModels>(settings, context.threads);
     report->worker = true;
     report->device = settings.device;  // LoadModels puts what it came to in its place
-    report->tokenizer_digest = ready.worker->tokenizer_digest();
-    report->encoder_digest = ready.worker->encoder_digest();
+    report->tokenizer_digest = ready.models->tokenizer_digest();
+    report->encoder_digest = ready.models->encoder_digest();
   }
   return ready;
 }
@@ -220,7 +221,7 @@ worker::WeightGroup GroupOf(comm::Communicator& group, comm::Deadline deadline) 
 
 // Collective over world. The workers' models, with one read of the checkpoint.
 void LoadModels(comm::Communicator& world, const Ready& ready, comm::Deadline deadline, RankReport* report) {
-  const auto workers = world.Split(ready.worker ? 0 : -1, deadline);
+  const auto workers = world.Split(ready.models ? 0 : -1, deadline);
   TestHooks::FromEnvironment().WhileLoading(world.rank());
   if (!workers) return;
   const auto& hosts = workers->hosts();
@@ -231,9 +232,9 @@ void LoadModels(comm::Communicator& world, const Ready& ready, comm::Deadline de
   worker::WeightExchange exchange{GroupOf(*workers, deadline), GroupOf(*node, deadline), {}, host};
   if (leaders) exchange.leaders = GroupOf(*leaders, deadline);
   try {
-    ready.worker->LoadTuner(exchange);
-    report->model_digest = ready.worker->model_digest();
-    report->arithmetic = ready.worker->arithmetic();
+    ready.models->LoadTuner(exchange);
+    report->model_digest = ready.models->model_digest();
+    report->arithmetic = ready.models->arithmetic();
     report->device = worker::ChooseDevice(report->device, exchange.node.rank);
   } catch (const std::exception& error) {
     report->failure = Failure::From(error);
@@ -356,9 +357,13 @@ RunOutcome RunRank(comm::Communicator& world, const RunPlan& plan, const RankCon
 
   std::optional<StopMessenger> messenger;
   if (world.rank() != 0 && context.stop != nullptr) messenger.emplace(world, context.stop);
+  std::optional<WorkerRole> worker_role;
   std::optional<RoleThread> shard, worker;
   if (ready.shard) shard.emplace(world, *ready.shard);
-  if (ready.worker) worker.emplace(world, *ready.worker);
+  if (ready.models) {
+    worker_role.emplace(world, ready.layout, *ready.models);
+    worker.emplace(world, *worker_role);
+  }
   RunOutcome outcome;
   if (world.rank() == 0) {
     try {

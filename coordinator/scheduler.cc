@@ -161,12 +161,16 @@ int Scheduler::attempts(int64_t task) const {
   return held == tasks_.end() ? 0 : held->second.attempts;
 }
 
-double Scheduler::busy_share(double now) const {
+double Scheduler::busy_share(int worker, double now) const {
   if (!started_ || now <= *started_) return 0;
-  double busy = 0;
-  for (const Worker& worker : workers_)
-    busy += worker.busy_before + (worker.queue.empty() ? 0 : now - worker.busy_since);
-  return busy / ((now - *started_) * static_cast<double>(workers_.size()));
+  const Worker& of = workers_.at(static_cast<size_t>(worker));
+  return (of.busy_before + (of.queue.empty() ? 0 : now - of.busy_since)) / (now - *started_);
+}
+
+double Scheduler::busy_share(double now) const {
+  double sum = 0;
+  for (int w = 0; w < options_.workers; ++w) sum += busy_share(w, now);
+  return sum / options_.workers;
 }
 
 }  // namespace hullft::coordinator

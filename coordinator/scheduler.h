@@ -66,8 +66,11 @@ class Scheduler {
   int64_t open() const { return static_cast<int64_t>(tasks_.size()); }  // added, not ended
   int64_t in_flight() const;                                            // attempts out, of tasks that have not ended
   int64_t in_flight(int worker) const;
-  int attempts(int64_t task) const;     // handed out so far; 0 for a task that has ended
-  double busy_share(double now) const;  // of all workers' time since the first task was handed out, 0 to 1
+  int attempts(int64_t task) const;  // handed out so far; 0 for a task that has ended
+  // Of all workers' time, or of one's, since the first task was handed out: 0 to 1.
+  double busy_share(double now) const;
+  double busy_share(int worker, double now) const;
+  bool suspect(int worker) const { return workers_.at(static_cast<size_t>(worker)).suspect; }
   const SchedulerCounters& counters() const { return counters_; }
 
  private:

@@ -120,6 +120,7 @@ void ShardRole::Run() {
       Handle(*envelope);
     StartRounds();
   }
+  SendMessage(world_, 0, kToCoordinator, MakeBye(world_, /*worker=*/false));
 }
 
 void ShardRole::Handle(const comm::Envelope& envelope) {

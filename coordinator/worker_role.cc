@@ -4,79 +4,12 @@
 
 #include "common/error.h"
 #include "coordinator/roles.h"
-#include "worker/device.h"
-#include "worker/memory_plan.h"
 
 namespace hullft::coordinator {
-namespace {
-
-WireBpb ToWire(const worker::Score& score) {
-  return {score.bpb.value_or(0), score.bpb_first_window.value_or(0), score.log_likelihood,
-          score.log_likelihood_first_window};
-}
-
-std::optional<worker::Score> FromWire(const std::optional<UntunedScore>& wire, int64_t bytes) {
-  if (!wire) return std::nullopt;
-  worker::Score score;
-  score.log_likelihood = wire->bpb.log_likelihood;
-  score.tokens = wire->tokens;
-  score.bytes = bytes;
-  score.bpb = wire->bpb.rolling;
-  score.log_likelihood_first_window = wire->bpb.log_likelihood_first_window;
-  score.bpb_first_window = wire->bpb.first_window;
-  score.windows = wire->windows;
-  return score;
-}
-
-}  // namespace
-
-WorkerRole::WorkerRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings, int threads)
-    : world_(world),
-      first_shard_(layout.shards.front()),
-      settings_(settings),
-      threads_(threads / settings.queries_per_worker) {
-  tokenizer_ = Tokenizer::Load(settings.model);
-  if (!settings.encoder.empty())
-    encoder_ =
-        worker::Encoder::Load({.model_dir = settings.encoder, .max_length = 0, .threads = std::max(1, threads_)});
-}
-
-void WorkerRole::LoadTuner(const worker::WeightExchange& exchange) {
-  worker::TunerOptions options;
-  options.model_dir = settings_.model;
-  options.device = worker::ChooseDevice(settings_.device, exchange.node.rank);
-  options.threads = std::max(1, threads_);
-  options.precision = settings_.precision;
-  options.check_weights = settings_.check_weights;
-  options.own_stream = settings_.queries_per_worker > 1;
-  worker::Together(exchange.all, exchange.host, [&] {
-    const c10::Device device = worker::ParseDevice(options.device);
-    if (device.is_cpu() && threads_ < 1) {
-      throw Error(Code::kUsage,
-                  fmt::format("--queries-per-worker {}: a worker on {} has fewer threads than that",
-                              settings_.queries_per_worker, exchange.host),
-                  "one thread a query is the least: fewer queries, fewer workers or more --threads");
-    }
-    const int sharers = device.is_cpu() ? exchange.node.size : 1;
-    worker::CheckMemory(worker::PlanMemory(worker::ReadModelShape(settings_.model), settings_.tune.max_length, sharers,
-                                           settings_.queries_per_worker),
-                        worker::FreeMemory(device), device.is_cpu() ? "host " + exchange.host : device.str());
-  });
-  lanes_.push_back(worker::LoadTunerShared(options, exchange));
-  while (static_cast<int>(lanes_.size()) < settings_.queries_per_worker) {
-    lanes_.push_back(worker::Tuner::Load(options, worker::SharedBase(lanes_.front())));
-  }
-  if (settings_.tune.max_length > lanes_.front()->max_positions()) {
-    throw Error(Code::kUsage,
-                fmt::format("--max-length {} is more than the {} positions of {}", settings_.tune.max_length,
-                            lanes_.front()->max_positions(), settings_.model),
-                fmt::format("--max-length {} or less", lanes_.front()->max_positions()));
-  }
-}
 
 void WorkerRole::Run() {
   std::vector<std::thread> threads;
-  for (const auto& tuner : lanes_) threads.emplace_back([this, &tuner] { WorkLane(tuner.get()); });
+  for (int lane = 0; lane < tasks_.lanes(); ++lane) threads.emplace_back([this, lane] { WorkLane(lane); });
   const int tags[] = {kToWorker};
   std::exception_ptr failure;
   const auto stopped = [this] {
@@ -96,12 +29,12 @@ void WorkerRole::Run() {
   work_.notify_all();
   for (std::thread& thread : threads) thread.join();
   if (failure || failure_) std::rethrow_exception(failure ? failure : failure_);
-  SendMessage(world_, 0, kToCoordinator, Bye{});
+  SendMessage(world_, 0, kToCoordinator, MakeBye(world_, /*worker=*/true));
 }
 
-void WorkerRole::WorkLane(worker::Tuner* tuner) {
+void WorkerRole::WorkLane(int lane) {
   try {
-    while (DoNext(tuner)) {
+    while (DoNext(lane)) {
     }
   } catch (...) {
     const std::lock_guard lock(mutex_);
@@ -112,10 +45,10 @@ void WorkerRole::WorkLane(worker::Tuner* tuner) {
 }
 
 // Embeddings overtake tasks: all other workers wait for what comes of them.
-bool WorkerRole::DoNext(worker::Tuner* tuner) {
+bool WorkerRole::DoNext(int lane) {
   std::unique_lock lock(mutex_);
   const auto may_embed = [this] { return !embeddings_.empty() && !embedding_; };
-  work_.wait(lock, [&] { return stopped_ || may_embed() || !tasks_.empty(); });
+  work_.wait(lock, [&] { return stopped_ || may_embed() || !jobs_.empty(); });
   if (stopped_) return false;
   if (may_embed()) {
     const EmbedJob job = std::move(embeddings_.front());
@@ -128,11 +61,11 @@ bool WorkerRole::DoNext(worker::Tuner* tuner) {
     work_.notify_one();  // another lane may have passed over the next one
     return true;
   }
-  const TuneJob job = std::move(tasks_.front());
-  tasks_.pop_front();
+  const TuneJob job = std::move(jobs_.front());
+  jobs_.pop_front();
   const int64_t number = ++tasks_begun_;
   lock.unlock();
-  SendMessage(world_, 0, kToCoordinator, Tune(job, number, tuner));
+  SendMessage(world_, 0, kToCoordinator, Tune(job, number, lane));
   return true;
 }
 
@@ -144,7 +77,8 @@ void WorkerRole::Handle(const comm::Envelope& envelope) {
       embeddings_.push_back(Decode<EmbedJob>(world_, envelope));
       break;
     case TuneJob::kType:
-      tasks_.push_back(Decode<TuneJob>(world_, envelope));
+      jobs_.push_back(Decode<TuneJob>(world_, envelope));
+      Report({jobs_.back().query, Stage::kReceived, 0, 0});
       break;
     case Stop::kType:
       stopped_ = true;
@@ -158,12 +92,12 @@ void WorkerRole::Handle(const comm::Envelope& envelope) {
 // each text is tried alone: only those fail that are to blame.
 void WorkerRole::Embed(const EmbedJob& job) {
   const auto start = std::chrono::steady_clock::now();
-  const auto d = static_cast<size_t>(encoder_->dim());
+  const auto d = static_cast<size_t>(tasks_.dim());
   Targets targets{job.round, job.queries, std::vector<float>(job.texts.size() * d)};
   EmbedDone done;
   done.round = job.round;
   try {
-    encoder_->Embed(std::vector<std::string_view>(job.texts.begin(), job.texts.end()), targets.values);
+    tasks_.Embed(std::vector<std::string_view>(job.texts.begin(), job.texts.end()), targets.values);
   } catch (const std::exception&) {
     targets.queries.clear();
     targets.values.clear();
@@ -171,7 +105,7 @@ void WorkerRole::Embed(const EmbedJob& job) {
     for (size_t i = 0; i < job.texts.size(); ++i) {
       try {
         const std::string_view text = job.texts[i];
-        encoder_->Embed({&text, 1}, one);
+        tasks_.Embed({&text, 1}, one);
         targets.queries.push_back(job.queries[i]);
         targets.values.insert(targets.values.end(), one.begin(), one.end());
       } catch (const std::exception& error) {
@@ -184,37 +118,29 @@ void WorkerRole::Embed(const EmbedJob& job) {
   SendMessage(world_, 0, kToCoordinator, done);
 }
 
-TuneDone WorkerRole::Tune(const TuneJob& job, int64_t number, worker::Tuner* tuner) {
+TuneDone WorkerRole::Tune(const TuneJob& job, int64_t number, int lane) {
   TuneDone done;
-  done.query = job.query;
   hooks_.BeforeTask(world_.rank(), number);
   try {
-    std::vector<worker::TrainSequence> train;
-    for (const Training& training : job.training) train.push_back({training.tokens, training.count});
-    const auto bytes = static_cast<int64_t>(job.text.size());
-    const std::vector<worker::EvalDocument> eval = {
-        {tokenizer_->Encode(job.text, false), bytes, FromWire(job.untuned, bytes)}};
-    const worker::TuneResult result = tuner->Run(settings_.tune, train, eval);
-    done.before = ToWire(result.before.at(0));
-    done.after = ToWire(result.after.at(0));
-    for (const worker::Mark& mark : result.marks) {
-      done.marks.push_back({mark.n, mark.steps, mark.gradients, mark.tune_ms, ToWire(mark.scores.at(0))});
-    }
-    done.untuned_given = job.untuned.has_value();
-    done.bytes = bytes;
-    done.tokens = result.after[0].tokens;
-    done.windows = result.after[0].windows;
-    done.prefix_token = settings_.tune.prefix_token >= 0 ? settings_.tune.prefix_token : tuner->default_prefix_token();
-    done.steps = static_cast<int64_t>(result.steps.size());
-    done.gradients = result.gradients_computed;
-    done.tokens_trained = result.tokens_trained;
-    done.score_before_ms = job.untuned ? 0 : result.score_before_ms;
-    done.tune_ms = result.tune_ms;
-    done.score_after_ms = result.score_after_ms;
+    done = tasks_.Tune(lane, job, [&](Stage stage, int64_t step, int64_t steps) {
+      Report({job.query, stage, step, steps});
+    });
   } catch (const std::exception& error) {  // c10::Error and std::bad_alloc among them: the worker lives on
     done.failure = Failure::From(error);
   }
+  done.query = job.query;
   return done;
+}
+
+// At most one event per interval: the display is redrawn no faster, and rank 0 has better things to do.
+void WorkerRole::Report(const StageEvent& event) {
+  const auto now = comm::Clock::now();
+  {
+    const std::lock_guard lock(event_mutex_);
+    if (now < next_event_) return;
+    next_event_ = now + std::max<comm::Clock::duration>(kEventInterval, world_.size() * std::chrono::milliseconds(2));
+  }
+  SendMessage(world_, 0, kToCoordinator, event);
 }
 
 }  // namespace hullft::coordinator

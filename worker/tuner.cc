@@ -127,11 +127,11 @@ struct Tuner::Impl {
   void TuneOn(const TrainSequence& train, int sequence, bool grad_norms, Marker* marker, TuneResult* result);
 };
 
-// Counts what of the multiset has been trained on, and scores at the marks on the way.
+// Counts what of the multiset has been trained on, tells the observer and scores at the marks on the way.
 class Tuner::Marker {
  public:
-  Marker(Impl* impl, const TuneSettings& settings, std::span<const EvalDocument> eval)
-      : settings(settings), impl_(impl), eval_(eval) {}
+  Marker(Impl* impl, const TuneSettings& settings, std::span<const TrainSequence> train,
+         std::span<const EvalDocument> eval, const TuneObserver& observer);
 
   // Steps until the next mark, at most `steps`.
   int Until(int steps) const {
@@ -146,16 +146,30 @@ class Tuner::Marker {
   const TuneSettings& settings;
 
  private:
+  void Tell(int64_t done) const {
+    if (observer_) observer_(TuneStage::kTune, done, steps_);
+  }
+
   Impl* const impl_;
   const std::span<const EvalDocument> eval_;
+  const TuneObserver& observer_;
   size_t next_ = 0;  // of score_at
   int trained_ = 0;
+  int64_t steps_ = 0;  // of all sequences
   double scoring_ms_ = 0;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+Tuner::Marker::Marker(Impl* impl, const TuneSettings& settings, std::span<const TrainSequence> train,
+                      std::span<const EvalDocument> eval, const TuneObserver& observer)
+    : settings(settings), impl_(impl), eval_(eval), observer_(observer) {
+  for (const TrainSequence& sequence : train) steps_ += sequence.tokens.size() < 2 ? 0 : sequence.count;
+  Tell(0);
+}
+
 void Tuner::Marker::Advance(int steps, TuneResult* result) {
   trained_ += steps;
+  Tell(static_cast<int64_t>(result->steps.size()));
   if (next_ == settings.score_at.size() || trained_ != settings.score_at[next_]) return;
   ++next_;
   const at::Device device = impl_->model->flat().device();
@@ -325,10 +339,13 @@ std::unique_ptr<Tuner> Tuner::Load(const TunerOptions& options, const BaseWeight
 }
 
 TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequence> train,
-                      std::span<const EvalDocument> eval, bool grad_norms) {
+                      std::span<const EvalDocument> eval, bool grad_norms, const TuneObserver& observer) {
   Impl& impl = *impl_;
   impl.Check(settings, train, eval);
   TuneResult result;
+  const auto tell = [&](TuneStage stage) {
+    if (observer) observer(stage, 0, 0);
+  };
   CallTorch([&] {
     const IntraOpThreads bound(impl.threads);
     const at::Device device = impl.model->flat().device();
@@ -340,10 +357,11 @@ TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequenc
     impl.weights.UseBase();
     if (impl.check_weights) impl.CheckWeights();
     auto start = std::chrono::steady_clock::now();
+    tell(TuneStage::kScoreBefore);
     result.before = impl.ScoreUntuned(settings, eval);
     SynchronizeDevice(device);
     result.score_before_ms = MillisecondsSince(start);
-    Marker marker(&impl, settings, eval);
+    Marker marker(&impl, settings, train, eval, observer);
     for (size_t i = 0; i < train.size(); ++i) {
       impl.TuneOn(train[i], static_cast<int>(i), grad_norms, &marker, &result);
     }
@@ -353,6 +371,7 @@ TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequenc
       spdlog::warn("{} training sequences of fewer than 2 tokens were skipped", result.sequences_skipped);
     }
     start = std::chrono::steady_clock::now();
+    tell(TuneStage::kScoreAfter);
     if (!result.marks.empty() && result.marks.back().n == marker.trained()) {
       result.after = result.marks.back().scores;
     } else {

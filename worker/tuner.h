@@ -107,6 +107,11 @@ struct TuneResult {
       0;  // fewer than 2 tokens: nothing to predict, no step (the reference's loss is NaN there)
 };
 
+// Where a Run is. Called by the thread that runs, at the start of each stage and after each gradient's steps of kTune;
+// step of steps: optimizer steps, 0 of 0 in the other stages.
+enum class TuneStage : uint8_t { kScoreBefore, kTune, kScoreAfter };
+using TuneObserver = std::function<void(TuneStage stage, int64_t step, int64_t steps)>;
+
 class Tuner {
  public:
   // Throws kData (model_dir, digest), kUsage (device), kMemory.
@@ -120,7 +125,7 @@ class Tuner {
   // next Run is as good as any. The bits of a result depend on the number of threads (through the BLAS), on nothing
   // else that is not in the arguments; with dropout > 0 also on other Torch users of the process (one generator).
   TuneResult Run(const TuneSettings& settings, std::span<const TrainSequence> train, std::span<const EvalDocument> eval,
-                 bool grad_norms = false);
+                 bool grad_norms = false, const TuneObserver& observer = {});
 
   int64_t parameters() const;
   int max_positions() const;  // the model's window limit

@@ -1,7 +1,6 @@
 #include "coordinator/bench/measure.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,24 +11,6 @@
 #include "common/files.h"
 
 namespace hullft::coordinator {
-namespace {
-
-double ClockSeconds(clockid_t clock) {
-  timespec now{};
-  HULLFT_CHECK(::clock_gettime(clock, &now) == 0);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-}  // namespace
-
-double ThreadCpuSeconds() {
-  return ClockSeconds(CLOCK_THREAD_CPUTIME_ID);
-}
-
-double ProcessCpuSeconds() {
-  return ClockSeconds(CLOCK_PROCESS_CPUTIME_ID);
-}
-
 double Seconds(const std::function<void()>& body) {
   const auto start = std::chrono::steady_clock::now();
   body();

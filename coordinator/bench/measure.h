@@ -9,10 +9,6 @@
 
 namespace hullft::coordinator {
 
-// CPU seconds of the calling thread, and of the whole process.
-double ThreadCpuSeconds();
-double ProcessCpuSeconds();
-
 // Wall seconds of one call.
 double Seconds(const std::function<void()>& body);
 

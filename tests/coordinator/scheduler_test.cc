@@ -156,8 +156,11 @@ TEST(Scheduler, BusyShare) {
   scheduler.Add(1, 1);
   ASSERT_TRUE(scheduler.Next(10));
   EXPECT_DOUBLE_EQ(scheduler.busy_share(20), 0.5);
+  EXPECT_DOUBLE_EQ(scheduler.busy_share(0, 20), 1);
+  EXPECT_DOUBLE_EQ(scheduler.busy_share(1, 20), 0);
   EXPECT_EQ(scheduler.Finished(1, 0, 20), Outcome::kAccepted);
   EXPECT_DOUBLE_EQ(scheduler.busy_share(30), 0.25);
+  EXPECT_DOUBLE_EQ(scheduler.busy_share(0, 30), 0.5);
 }
 
 // A simulated run with workers that are slow, fail, hang and wake up again: every task ends exactly once, no worker

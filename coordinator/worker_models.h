@@ -1,0 +1,42 @@
+// A worker's tasks as a run does them: tokenizer, encoder and language model.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/tokenizer/tokenizer.h"
+#include "coordinator/settings.h"
+#include "coordinator/worker_tasks.h"
+#include "worker/encoder.h"
+#include "worker/load_tuner.h"
+#include "worker/tuner.h"
+
+namespace hullft::coordinator {
+
+class WorkerModels final : public WorkerTasks {
+ public:
+  // Loads tokenizer and, unless the queries come with embeddings, the encoder.
+  WorkerModels(const RunSettings& settings, int threads);
+  // Collective over the workers, before the first task: the model, read once for all of them (worker/load_tuner.h).
+  void LoadTuner(const worker::WeightExchange& exchange);
+
+  int dim() const override { return encoder_ ? encoder_->dim() : 0; }
+  void Embed(std::span<const std::string_view> texts, std::span<float> out) override;
+  int lanes() const override { return static_cast<int>(lanes_.size()); }
+  TuneDone Tune(int lane, const TuneJob& job, const StageSink& stages) override;
+
+  const std::string& model_digest() const { return lanes_.front()->digest(); }
+  const std::string& arithmetic() const { return lanes_.front()->arithmetic(); }
+  const std::string& tokenizer_digest() const { return tokenizer_->digest(); }
+  std::string encoder_digest() const { return encoder_ ? encoder_->digest() : ""; }  // "" without an encoder
+
+ private:
+  const RunSettings settings_;
+  const int threads_;  // of a lane
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::vector<std::shared_ptr<worker::Tuner>> lanes_;  // over the base weights of the first
+  std::unique_ptr<worker::Encoder> encoder_;           // of one lane at a time
+};
+
+}  // namespace hullft::coordinator
