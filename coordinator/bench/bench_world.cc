@@ -7,7 +7,7 @@
 
 #include "common/comm/in_process.h"
 #include "common/comm/launch.h"
-#ifdef HULLFT_HAVE_MPI
+#ifdef HULLFT_MPI
 #include "common/comm/mpi.h"
 #endif
 #include "common/error.h"
@@ -41,7 +41,7 @@ void OnThreads(int ranks, const std::function<void(comm::Communicator&)>& body) 
 
 }  // namespace
 
-#ifdef HULLFT_HAVE_MPI
+#ifdef HULLFT_MPI
 
 struct BenchWorld::Mpi {
   comm::MpiWorld mpi;

@@ -8,7 +8,7 @@
 
 #include "common/comm/in_process.h"
 #include "common/comm/launch.h"
-#ifdef HULLFT_HAVE_MPI
+#ifdef HULLFT_MPI
 #include "common/comm/mpi.h"
 #endif
 #include "common/error.h"
@@ -88,7 +88,7 @@ index::BuildFunctions Load(const BuildModels& models, int threads, LoadedModels*
   return functions;
 }
 
-#ifdef HULLFT_HAVE_MPI
+#ifdef HULLFT_MPI
 // This rank's share of its host: what the launcher bound it to, or else an equal part of the cores.
 int ThreadsOfRank(const comm::Communicator& world) {
   const auto& hosts = world.hosts();
@@ -168,7 +168,7 @@ int Build(const Arguments& args) {
     PrintInfo(index::BuildCorpus(world.rank(0), s, [&] { return Load(models, s.threads, &loaded); }));
     return 0;
   }
-#ifdef HULLFT_HAVE_MPI
+#ifdef HULLFT_MPI
   bool prints = true;
   const index::CorpusInfo info = BuildUnderMpi(s, models, &prints);
   if (prints) PrintInfo(info);

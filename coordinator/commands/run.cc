@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "common/comm/launch.h"
-#ifdef HULLFT_HAVE_MPI
+#ifdef HULLFT_MPI
 #include "common/comm/mpi.h"
 #endif
 #include "common/error.h"
@@ -69,7 +69,7 @@ void LeaveWithoutJoining(const RunOutcome& outcome) {
   ::_exit(outcome.stopped ? ExitStatus(Code::kInterrupted) : StatusOf(outcome));
 }
 
-#ifdef HULLFT_HAVE_MPI
+#ifdef HULLFT_MPI
 // Compute threads of this rank: what the launcher bound it to; without binding, its share of the host.
 int RankThreads(const RunSettings& settings, const comm::Communicator& world) {
   const auto& hosts = world.hosts();
@@ -111,7 +111,7 @@ RunOutcome RunUnderMpi(const RunPlan& plan, RankContext context) {
 
 RunOutcome RunSomewhere(const RunPlan& plan, const RankContext& context) {
   if (!comm::InMpiLaunch()) return RunInProcess(plan, context, LeaveWithoutJoining);
-#ifdef HULLFT_HAVE_MPI
+#ifdef HULLFT_MPI
   if (plan.settings.workers > 0) {
     throw Error(Code::kUsage,
                 "--workers is for one process; under mpirun and srun every rank but a host's first is a worker",
