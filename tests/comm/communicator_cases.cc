@@ -11,6 +11,7 @@
 
 #include "common/error.h"
 #include "common/hash.h"
+#include "tests/caught.h"
 
 namespace hullft::comm {
 namespace {
@@ -37,17 +38,6 @@ std::string Bytes(uint64_t seed, size_t size) {
     byte = static_cast<char>(state >> 56);
   }
   return bytes;
-}
-
-// What a call throws, as (code, message); fails when it throws nothing.
-Error Thrown(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return Error(Code::kInternal, "nothing");
 }
 
 void OrderOfOneTag(Communicator& c) {
@@ -141,7 +131,7 @@ void MissingRankIsNamed(Communicator& c) {
   if (c.size() == 1) return;
   const int missing = c.size() - 1;
   if (c.rank() != missing) {
-    const Error error = Thrown([&] { c.Barrier(After(milliseconds(100))); });
+    const Error error = Caught([&] { c.Barrier(After(milliseconds(100))); });
     EXPECT_EQ(error.code(), Code::kPeer);
     EXPECT_THAT(error.message(),
                 AllOf(HasSubstr("barrier 1"), HasSubstr(fmt::format("not yet entered by rank {}", missing)),
@@ -160,7 +150,7 @@ void LateRankIsWaitedFor(Communicator& c) {
 
 void DifferentCollectivesAreNoticed(Communicator& c) {
   if (c.size() != 2) return;
-  const Error error = Thrown([&] {
+  const Error error = Caught([&] {
     const std::vector<ScoredId> one(1);
     if (c.rank() == 0) c.Barrier(Soon());
     if (c.rank() == 1) c.MaxReduce(one, Soon());
@@ -240,7 +230,7 @@ void MaxReduceAgainstOracle(Communicator& c) {
 void MaxReduceOfDifferentCounts(Communicator& c) {
   if (c.size() != 2) return;
   const std::vector<ScoredId> values(static_cast<size_t>(3 + c.rank()));
-  const Error error = Thrown([&] { c.MaxReduce(values, Soon()); });
+  const Error error = Caught([&] { c.MaxReduce(values, Soon()); });
   EXPECT_EQ(error.code(), Code::kPeer);
   EXPECT_THAT(error.message(), HasSubstr(c.rank() == 0 ? "rank 1 on host" : "rank 0 on host"));
   EXPECT_THAT(error.message(),
@@ -325,9 +315,9 @@ void TrafficIsExact(Communicator& c) {
 }
 
 void WrongRanksAreRefused(Communicator& c) {
-  EXPECT_EQ(Thrown([&] { c.Send(c.size(), 1, ""); }).code(), Code::kInternal);
-  EXPECT_EQ(Thrown([&] { Get(c, -2, 1); }).code(), Code::kInternal);
-  EXPECT_EQ(Thrown([&] { (void)c.Broadcast(c.size(), "", Soon()); }).code(), Code::kInternal);
+  EXPECT_EQ(Caught([&] { c.Send(c.size(), 1, ""); }).code(), Code::kInternal);
+  EXPECT_EQ(Caught([&] { Get(c, -2, 1); }).code(), Code::kInternal);
+  EXPECT_EQ(Caught([&] { (void)c.Broadcast(c.size(), "", Soon()); }).code(), Code::kInternal);
 }
 
 }  // namespace

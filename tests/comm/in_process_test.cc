@@ -6,13 +6,13 @@
 #include <thread>
 
 #include "common/error.h"
+#include "tests/caught.h"
 #include "tests/comm/communicator_cases.h"
 
 namespace hullft::comm {
 namespace {
 
 using std::chrono::milliseconds;
-using testing::HasSubstr;
 
 // Runs the body on every rank, each in its own thread.
 void OnEveryRank(InProcessWorld& world, const std::function<void(Communicator&)>& body) {
@@ -48,13 +48,7 @@ TEST(InProcessWorld, AbortEndsEveryWaitWithTheReason) {
   InProcessWorld world(4, {"a", "b", "c", "d"});
   OnEveryRank(world, [&](Communicator& c) {
     const auto expect_abort = [](const std::function<void()>& call) {
-      try {
-        call();
-        ADD_FAILURE() << "returned";
-      } catch (const Error& error) {
-        EXPECT_EQ(error.code(), Code::kPeer);
-        EXPECT_THAT(error.message(), HasSubstr("rank 2 on host c aborted the run: disk on fire"));
-      }
+      ExpectFault(Code::kPeer, "rank 2 on host c aborted the run: disk on fire", call);
     };
     const Deadline far = After(milliseconds(60'000));
     const int tag = 1;

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "common/hash.h"
+#include "tests/caught.h"
 
 namespace hullft::comm::wire {
 namespace {
@@ -184,13 +185,10 @@ TEST(Wire, ErrorsSayWhatIsWrong) {
 TEST(Wire, AFailureTravelsAsData) {
   const Error original(Code::kNumeric, "loss is NaN at step 3", "use a lower learning rate");
   const auto failure = Decode<Failure>(kType, Encode(kType, Failure::From(original)), kPeer3);
-  try {
-    failure.Throw(kPeer3);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kNumeric);
-    EXPECT_EQ(error.message(), "rank 3 on node7: loss is NaN at step 3");
-    EXPECT_EQ(error.hint(), "use a lower learning rate");
-  }
+  const Error error = Caught([&] { failure.Throw(kPeer3); });
+  EXPECT_EQ(error.code(), Code::kNumeric);
+  EXPECT_EQ(error.message(), "rank 3 on node7: loss is NaN at step 3");
+  EXPECT_EQ(error.hint(), "use a lower learning rate");
   EXPECT_EQ(Failure::From(std::bad_alloc()).code, "memory");
   EXPECT_EQ(Failure::From(std::runtime_error("x")).code, "internal");
 }

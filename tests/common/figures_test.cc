@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/error.h"
+#include "tests/caught.h"
 
 namespace hullft {
 namespace {
@@ -45,13 +46,8 @@ TEST(Figures, JsonReadsBackToTheSameBits) {
 TEST(Figures, AForeignFileIsRefusedByName) {
   for (const char* text : {"", "{}", R"({"subject": 3, "facts": {}, "figures": []})",
                            R"({"subject": "a", "facts": {}, "figures": [{"name": "x"}]})"}) {
-    try {
-      Figures::Parse(text, "rates.json");
-      ADD_FAILURE() << text;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), Code::kData);
-      EXPECT_THAT(error.message(), HasSubstr("rates.json"));
-    }
+    SCOPED_TRACE(text);
+    ExpectFault(Code::kData, "rates.json", [&] { Figures::Parse(text, "rates.json"); });
   }
 }
 

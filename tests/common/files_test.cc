@@ -1,5 +1,6 @@
 #include "common/files.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -8,10 +9,12 @@
 #include "common/error.h"
 #include "common/hash.h"
 #include "common/npy.h"
+#include "tests/caught.h"
 
 namespace hullft {
 namespace {
 namespace fs = std::filesystem;
+using ::testing::HasSubstr;
 
 class FilesTest : public ::testing::Test {
  protected:
@@ -31,22 +34,13 @@ TEST_F(FilesTest, WriteAtomicReplacesAndLeavesNoTemporary) {
 
 TEST_F(FilesTest, AFullDiskIsAnErrorThatSaysWhatToDo) {
   AppendFile full("/dev/full");
-  try {
-    full.Append("x");
-    FAIL() << "/dev/full took a byte";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kIo);
-    EXPECT_NE(error.hint().find("space"), std::string::npos);
-  }
+  const Error error = Caught([&] { full.Append("x"); });
+  EXPECT_EQ(error.code(), Code::kIo);
+  EXPECT_THAT(error.hint(), HasSubstr("space"));
 }
 
 TEST_F(FilesTest, MissingFileNamesItself) {
-  try {
-    ReadFile(folder_ / "missing");
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_NE(error.message().find("missing"), std::string::npos);
-  }
+  ExpectFault(Code::kIo, "missing", [&] { ReadFile(folder_ / "missing"); });
 }
 
 TEST_F(FilesTest, LockIsExclusive) {

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "common/error.h"
+#include "tests/caught.h"
 
 namespace hullft {
 namespace {
@@ -30,19 +31,16 @@ struct Fixture {
     table.AddPositional("text", &text, "what");
   }
   std::string Fault(std::vector<std::string> args) {
-    try {
-      table.Parse(args);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), Code::kUsage);
-      return error.message();
-    }
-    return "no fault";
+    const Error error = Caught([&] { table.Parse(args); });
+    EXPECT_EQ(error.code(), Code::kUsage);
+    return error.message();
   }
 };
 
 TEST(Options, ParsesEveryKind) {
   Fixture f;
-  EXPECT_FALSE(f.table.Parse({"--model", "m", "--n=3", "--json", "a text", "--no-bar", "--input", "a", "--input", "b", "--lr", "-1e-3"}));
+  EXPECT_FALSE(f.table.Parse(
+      {"--model", "m", "--n=3", "--json", "a text", "--no-bar", "--input", "a", "--input", "b", "--lr", "-1e-3"}));
   EXPECT_EQ(f.n, 3);
   EXPECT_EQ(f.lr, -1e-3);
   EXPECT_TRUE(f.json);

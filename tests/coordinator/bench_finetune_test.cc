@@ -8,6 +8,7 @@
 #include "common/files.h"
 #include "coordinator/bench/child_process.h"
 #include "coordinator/bench/subjects.h"
+#include "tests/caught.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -53,12 +54,7 @@ TEST(BenchFinetune, BadArgumentsAreNamed) {
     Arguments args = {"--layers", "1", "--width", "8", "--heads", "2", "--vocabulary", "9", "--positions", "40"};
     args.insert(args.end(), {"--machine", MachineFile(), "--scratch", ::testing::TempDir()});
     args.insert(args.end(), more.begin(), more.end());
-    try {
-      BenchFinetune(args);
-    } catch (const Error& error) {
-      return error.message();
-    }
-    return std::string("no error");
+    return Caught([&] { BenchFinetune(args); }).message();
   };
   EXPECT_THAT(fault({"--lengths", "10,x"}), HasSubstr("--lengths"));
   EXPECT_THAT(fault({"--lengths", "41"}), HasSubstr("from 2 to 40"));

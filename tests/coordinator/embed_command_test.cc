@@ -12,6 +12,7 @@
 #include "common/files.h"
 #include "common/npy.h"
 #include "coordinator/commands/commands.h"
+#include "tests/caught.h"
 #include "worker/encoder.h"
 
 namespace hullft::coordinator {
@@ -60,15 +61,11 @@ TEST_F(EmbedCommandTest, WritesTheEncodersVectorsInOrder) {
 }
 
 TEST_F(EmbedCommandTest, ABadRecordEndsItWithNothingWritten) {
-  try {
-    EmbedCommand(Call("{\"text\": \"one\"}\n{\"txt\": \"two\"}\n"));
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kData);
-    EXPECT_THAT(error.message(), HasSubstr("texts.jsonl:2"));
-    EXPECT_THAT(error.hint(), HasSubstr("mend or remove the line"));
-    EXPECT_THAT(error.hint(), ::testing::Not(HasSubstr("--max-rejects")));  // embed has no such option
-  }
+  const Error error = Caught([&] { EmbedCommand(Call("{\"text\": \"one\"}\n{\"txt\": \"two\"}\n")); });
+  EXPECT_EQ(error.code(), Code::kData);
+  EXPECT_THAT(error.message(), HasSubstr("texts.jsonl:2"));
+  EXPECT_THAT(error.hint(), HasSubstr("mend or remove the line"));
+  EXPECT_THAT(error.hint(), ::testing::Not(HasSubstr("--max-rejects")));  // embed has no such option
   EXPECT_FALSE(fs::exists(folder_ / "out.npy"));
 }
 

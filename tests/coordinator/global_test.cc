@@ -12,6 +12,7 @@
 #include "coordinator/select/frank_wolfe.h"
 #include "coordinator/select/kernels.h"
 #include "coordinator/select/trajectory.h"
+#include "tests/caught.h"
 #include "tests/select/random_pool.h"
 
 namespace hullft::coordinator {
@@ -235,13 +236,7 @@ TEST(Global, TheFloat32ErrorBoundHolds) {
 TEST(Global, RowsThatAreNotFiniteAreRefused) {
   Points points = RandomPoints(3, 50, 4, 1, false);
   points.rows[17 * 4 + 2] = NAN;
-  try {
-    const Shards shards(points, 2, 1, 1);
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kData);
-    EXPECT_NE(error.message().find("sequence " + std::to_string(points.ids[17])), std::string::npos) << error.message();
-  }
+  ExpectFault(Code::kData, "sequence " + std::to_string(points.ids[17]), [&] { const Shards shards(points, 2, 1, 1); });
 }
 
 // A shard without a point answers, and is never chosen.

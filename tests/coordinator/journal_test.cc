@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "common/error.h"
+#include "tests/caught.h"
 #include "tests/coordinator/sample_rows.h"
 
 namespace hullft::coordinator {
@@ -45,13 +46,7 @@ TEST(Row, ReadsBackToTheSameBits) {
 TEST(Row, NamesTheFieldThatIsWrong) {
   std::string line = ToJsonLine(SampleRow(1, "a", 1, 1));
   line.replace(line.find("\"weights\""), 9, "\"weight_\"");
-  try {
-    ParseRow(line);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kData);
-    EXPECT_THAT(error.message(), HasSubstr("weights"));
-  }
+  ExpectFault(Code::kData, "weights", [&] { ParseRow(line); });
 }
 
 TEST(Journal, WritesAndRecovers) {
@@ -107,13 +102,7 @@ TEST(Journal, ADamagedLineInTheMiddleIsAnErrorThatNamesIt) {
   const fs::path path = FreshFile("damaged");
   std::ofstream(path) << ToJsonLine(SampleRow(0, "a", 2, 1)) << "\n{\"key\": 3}\n"
                       << ToJsonLine(SampleRow(1, "a", 2, 1)) << "\n";
-  try {
-    Journal journal(path);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kData);
-    EXPECT_THAT(error.message(), HasSubstr("results.jsonl:2:"));
-  }
+  ExpectFault(Code::kData, "results.jsonl:2:", [&] { const Journal journal(path); });
 }
 
 TEST(Journal, RowsOfManyThreadsStayWhole) {

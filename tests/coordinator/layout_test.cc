@@ -7,6 +7,7 @@
 #include <random>
 
 #include "common/error.h"
+#include "tests/caught.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -83,24 +84,15 @@ TEST(Layout, BadOverridesAreUsageErrors) {
       {"shards=0 workers=99999999999", "'99999999999' in"},
   };
   for (const auto& [text, message] : cases) {
-    try {
-      ParseLayoutSpec(text, 4);
-      ADD_FAILURE() << text;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), Code::kUsage);
-      EXPECT_THAT(error.message(), HasSubstr(message)) << text;
-    }
+    SCOPED_TRACE(text);
+    ExpectFault(Code::kUsage, message, [&] { ParseLayoutSpec(text, 4); });
   }
 }
 
 TEST(Layout, MoreShardsThanPartitionsIsAUsageError) {
-  try {
-    MakeLayout(std::vector<std::string>{"a", "b", "c"}, std::vector<int64_t>{1, 1});
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kUsage);
-    EXPECT_THAT(error.hint(), HasSubstr("--partitions 3"));
-  }
+  const Error error = Caught([] { MakeLayout(std::vector<std::string>{"a", "b", "c"}, std::vector<int64_t>{1, 1}); });
+  EXPECT_EQ(error.code(), Code::kUsage);
+  EXPECT_THAT(error.hint(), HasSubstr("--partitions 3"));
 }
 
 TEST(DealPartitions, EveryPartitionOnceAndBalanced) {

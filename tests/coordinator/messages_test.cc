@@ -8,6 +8,7 @@
 #include <random>
 
 #include "common/comm/in_process.h"
+#include "tests/caught.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -45,13 +46,7 @@ TEST(Messages, ByeCarriesTheTrafficOfItsRank) {
 TEST(Messages, ACutEventNamesThePeer) {
   std::string bytes = comm::wire::Encode(StageEvent::kType, StageEvent{});
   bytes.pop_back();
-  try {
-    comm::wire::Decode<StageEvent>(StageEvent::kType, bytes, Peer{7, "n3"});
-    ADD_FAILURE() << "a cut message was taken";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kPeer);
-    EXPECT_THAT(error.message(), ::testing::HasSubstr("n3"));
-  }
+  ExpectFault(Code::kPeer, "n3", [&] { comm::wire::Decode<StageEvent>(StageEvent::kType, bytes, Peer{7, "n3"}); });
 }
 
 }  // namespace

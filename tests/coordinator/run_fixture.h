@@ -12,7 +12,6 @@
 #include <thread>
 
 #include "common/comm/in_process.h"
-#include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
 #include "common/npy.h"
@@ -21,6 +20,7 @@
 #include "coordinator/report.h"
 #include "coordinator/run_rank.h"
 #include "index/builder.h"
+#include "tests/caught.h"
 
 namespace hullft::coordinator {
 namespace fs = std::filesystem;
@@ -200,17 +200,6 @@ class RunTest : public ::testing::Test {
       text += ToJsonLine(row) + "\n";
     }
     return text;
-  }
-
-  template <class Function>
-  static Error Caught(const Function& body) {
-    try {
-      body();
-    } catch (const Error& error) {
-      return error;
-    }
-    ADD_FAILURE() << "no error was thrown";
-    return Error(Code::kInternal, "none");
   }
 
   static inline fs::path base_;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "coordinator/score_cache.h"
+#include "tests/caught.h"
 #include "tests/coordinator/run_fixture.h"
 
 namespace hullft::coordinator {
@@ -92,13 +93,7 @@ TEST(ScoreCache, DamagedLinesAreLeftOutAndTheRestStays) {
 TEST(ScoreCache, AnotherFileIsRefusedAndNotWrittenTo) {
   const std::string path = FreshFile("foreign");
   std::ofstream(path) << "{\"text\": \"a query\"}\n";
-  try {
-    const ScoreCache cache(path);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kData);
-    EXPECT_THAT(error.message(), HasSubstr(path));
-  }
+  ExpectFault(Code::kData, path, [&] { const ScoreCache cache(path); });
   EXPECT_EQ(ReadFile(path), "{\"text\": \"a query\"}\n");
   EXPECT_THROW(ScoreCache("/nonexistent/folder/scores"), Error);
 }

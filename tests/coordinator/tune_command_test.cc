@@ -8,12 +8,12 @@
 
 #include "common/error.h"
 #include "coordinator/commands/commands.h"
+#include "tests/caught.h"
 
 namespace hullft::coordinator {
 namespace {
 
 using nlohmann::json;
-using ::testing::HasSubstr;
 
 const std::string kModel = std::string(HULLFT_GOLDENS) + "/finetune/llama_gqa_tied";
 
@@ -30,14 +30,8 @@ Arguments Call(const std::string& train, const std::string& eval, Arguments more
   return args;
 }
 
-void ExpectFault(const Arguments& args, Code code, const std::string& part) {
-  try {
-    TuneCommand(args);
-    ADD_FAILURE() << "no error; expected " << part;
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code);
-    EXPECT_THAT(error.message(), HasSubstr(part));
-  }
+void ExpectTuneFault(const Arguments& args, Code code, const std::string& part) {
+  ExpectFault(code, part, [&] { TuneCommand(args); });
 }
 
 json Output(Arguments args) {
@@ -75,26 +69,26 @@ TEST(TuneCommand, RefreshInfinityAndNoTraining) {
 
 TEST(TuneCommand, BadRowsNameFileAndLine) {
   const std::string good = "{\"tokens\": [1, 2]}\n";
-  ExpectFault(Call(good + "{broken\n", kEval), Code::kData, "train.jsonl:2: not JSON");
-  ExpectFault(Call(good + "[1]\n", kEval), Code::kData, "train.jsonl:2: not a JSON object");
-  ExpectFault(Call(good + "{\"count\": 2}\n", kEval), Code::kData, "train.jsonl:2: needs either");
-  ExpectFault(Call(R"({"tokens": [1], "text": "a"})", kEval), Code::kData, "train.jsonl:1: needs either");
-  ExpectFault(Call(R"({"tokens": [1.5]})", kEval), Code::kData, "train.jsonl:1: 1.5 in \"tokens\"");
-  ExpectFault(Call(R"({"tokens": []})", kEval), Code::kData, "train.jsonl:1: \"tokens\"");
-  ExpectFault(Call(R"({"tokens": [1], "count": 0})", kEval), Code::kData, "train.jsonl:1: \"count\"");
-  ExpectFault(Call(good, R"({"tokens": [1], "count": 2})"), Code::kData, "eval.jsonl:1: unknown field \"count\"");
-  ExpectFault(Call(R"({"text": ""})", kEval), Code::kData, "train.jsonl:1: \"text\" must be");
-  ExpectFault(Call("{\"text\": \"\xff\"}", kEval), Code::kData, "train.jsonl:1: not JSON in valid UTF-8");
-  ExpectFault(Call(R"({"text": "\ud800"})", kEval), Code::kData, "train.jsonl:1: not JSON");
+  ExpectTuneFault(Call(good + "{broken\n", kEval), Code::kData, "train.jsonl:2: not JSON");
+  ExpectTuneFault(Call(good + "[1]\n", kEval), Code::kData, "train.jsonl:2: not a JSON object");
+  ExpectTuneFault(Call(good + "{\"count\": 2}\n", kEval), Code::kData, "train.jsonl:2: needs either");
+  ExpectTuneFault(Call(R"({"tokens": [1], "text": "a"})", kEval), Code::kData, "train.jsonl:1: needs either");
+  ExpectTuneFault(Call(R"({"tokens": [1.5]})", kEval), Code::kData, "train.jsonl:1: 1.5 in \"tokens\"");
+  ExpectTuneFault(Call(R"({"tokens": []})", kEval), Code::kData, "train.jsonl:1: \"tokens\"");
+  ExpectTuneFault(Call(R"({"tokens": [1], "count": 0})", kEval), Code::kData, "train.jsonl:1: \"count\"");
+  ExpectTuneFault(Call(good, R"({"tokens": [1], "count": 2})"), Code::kData, "eval.jsonl:1: unknown field \"count\"");
+  ExpectTuneFault(Call(R"({"text": ""})", kEval), Code::kData, "train.jsonl:1: \"text\" must be");
+  ExpectTuneFault(Call("{\"text\": \"\xff\"}", kEval), Code::kData, "train.jsonl:1: not JSON in valid UTF-8");
+  ExpectTuneFault(Call(R"({"text": "\ud800"})", kEval), Code::kData, "train.jsonl:1: not JSON");
 }
 
 TEST(TuneCommand, BadSettings) {
-  ExpectFault(Call("", kEval, {"--refresh", "0"}), Code::kUsage, "--refresh: '0'");
-  ExpectFault(Call("", kEval, {"--refresh", "often"}), Code::kUsage, "'often'");
-  ExpectFault({"--model", kModel, "--eval", Write("eval.jsonl", kEval), "--max-length", "4096"}, Code::kUsage,
-              "limit of 128");
-  ExpectFault(Call("", kEval, {"--device", "cuda:0"}), Code::kUsage, "cuda:0");
-  ExpectFault({"--model", kModel, "--eval", "/nonexistent.jsonl"}, Code::kIo, "/nonexistent.jsonl");
+  ExpectTuneFault(Call("", kEval, {"--refresh", "0"}), Code::kUsage, "--refresh: '0'");
+  ExpectTuneFault(Call("", kEval, {"--refresh", "often"}), Code::kUsage, "'often'");
+  ExpectTuneFault({"--model", kModel, "--eval", Write("eval.jsonl", kEval), "--max-length", "4096"}, Code::kUsage,
+                  "limit of 128");
+  ExpectTuneFault(Call("", kEval, {"--device", "cuda:0"}), Code::kUsage, "cuda:0");
+  ExpectTuneFault({"--model", kModel, "--eval", "/nonexistent.jsonl"}, Code::kIo, "/nonexistent.jsonl");
 }
 
 }  // namespace

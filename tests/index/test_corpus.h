@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
 #include "index/builder.h"
+#include "tests/caught.h"
 
 namespace hullft::index {
 
@@ -101,18 +101,6 @@ inline BuildSettings Settings(const std::filesystem::path& input, const std::fil
   settings.threads = 2;
   settings.quiet = true;
   return settings;
-}
-
-// The error that body throws; fails the test when it throws none.
-template <class Function>
-Error Caught(const Function& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no error was thrown";
-  return Error(Code::kInternal, "none");
 }
 
 }  // namespace hullft::index

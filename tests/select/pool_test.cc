@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "common/error.h"
+#include "tests/caught.h"
 #include "tests/select/oracle.h"
 #include "tests/select/random_pool.h"
 
@@ -58,25 +59,17 @@ TEST(RescorePool, AnIdGivenTwiceCountsOnce) {
   const std::vector<float> target{1};
   EXPECT_THAT(RescorePool(std::vector<uint64_t>{5, 2, 5}, std::vector<float>{1, 3, 1}, target, 3).ids,
               ElementsAre(2, 5));
-  try {
+  ExpectFault(Code::kData, "sequence 5", [&] {
     RescorePool(std::vector<uint64_t>{5, 2, 5}, std::vector<float>{1, 3, 2}, target, 3);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kData);
-    EXPECT_THAT(error.message(), HasSubstr("sequence 5"));
-  }
+  });
 }
 
 TEST(RescorePool, RefusesWhatIsNotFinite) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const auto fault = [](std::vector<float> rows, std::vector<float> target) -> std::string {
-    try {
-      RescorePool(std::vector<uint64_t>{8, 6}, rows, target, 2);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), Code::kData);
-      return error.message();
-    }
-    return "";
+    const Error error = Caught([&] { RescorePool(std::vector<uint64_t>{8, 6}, rows, target, 2); });
+    EXPECT_EQ(error.code(), Code::kData);
+    return error.message();
   };
   EXPECT_THAT(fault({1, 1, nan, 1}, {0, 1}), HasSubstr("sequence 6"));
   EXPECT_THAT(fault({1, 1, INFINITY, 1}, {0, 1}), HasSubstr("sequence 6")) << "0 times infinity";

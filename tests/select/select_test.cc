@@ -5,28 +5,18 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <numeric>
 
 #include "common/error.h"
 #include "common/parallel.h"
 #include "coordinator/select/gram_columns.h"
+#include "tests/caught.h"
 #include "tests/select/random_pool.h"
 
 namespace hullft::select {
 namespace {
 using ::testing::HasSubstr;
-
-void ExpectFault(Code code, const std::string& text, const std::function<void()>& action) {
-  try {
-    action();
-    ADD_FAILURE() << "no fault where '" << text << "' was expected";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code);
-    EXPECT_THAT(error.message(), HasSubstr(text));
-  }
-}
 
 constexpr Method kAll[] = {Method::kHullft, Method::kKnn, Method::kRandom, Method::kSift, Method::kMmr};
 

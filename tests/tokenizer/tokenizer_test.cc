@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
+#include "tests/caught.h"
 
 namespace hullft {
 namespace {
@@ -40,14 +41,10 @@ class TokenizerTest : public ::testing::Test {
   }
   // The message with which a changed golden tokenizer is refused.
   std::string Refusal(const std::string& name, const std::function<void(json&)>& change) {
-    try {
-      LoadChanged(name, change);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), Code::kData) << error.what();
-      EXPECT_THAT(error.message(), HasSubstr((folder_ / "tokenizer.json").string()));
-      return error.message();
-    }
-    return "loaded without an error";
+    const Error error = Caught([&] { LoadChanged(name, change); });
+    EXPECT_EQ(error.code(), Code::kData) << error.what();
+    EXPECT_THAT(error.message(), HasSubstr((folder_ / "tokenizer.json").string()));
+    return error.message();
   }
   fs::path folder_;
 };
@@ -197,33 +194,19 @@ TEST_F(TokenizerTest, ContradictionsAreNamed) {
 
 TEST_F(TokenizerTest, BrokenJsonNamesFileAndPosition) {
   WriteFileAtomic(folder_ / "tokenizer.json", "{\"version\": \"1.0\",\n \"model\": {");
-  try {
-    Tokenizer::Load(folder_);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kData);
-    EXPECT_THAT(error.message(), HasSubstr("tokenizer.json is not JSON"));
-    EXPECT_THAT(error.message(), HasSubstr("line 2"));
-  }
+  const Error error = Caught([&] { Tokenizer::Load(folder_); });
+  EXPECT_EQ(error.code(), Code::kData);
+  EXPECT_THAT(error.message(), HasSubstr("tokenizer.json is not JSON"));
+  EXPECT_THAT(error.message(), HasSubstr("line 2"));
   fs::remove(folder_ / "tokenizer.json");
-  try {
-    Tokenizer::Load(folder_);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kIo);
-  }
+  ExpectFault(Code::kIo, "tokenizer.json", [&] { Tokenizer::Load(folder_); });
 }
 
 TEST_F(TokenizerTest, InvalidTextsAndIdsAreErrors) {
   const auto tokenizer = Tokenizer::Load(Golden("gpt2_1000"));
   for (const char* text : {"ab\xFF", "\xED\xA0\x80", "cut \xE4\xB8"}) {
-    try {
-      tokenizer->Encode(text, false);
-      ADD_FAILURE() << text;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), Code::kData);
-      EXPECT_THAT(error.message(), HasSubstr("UTF-8"));
-    }
+    SCOPED_TRACE(text);
+    ExpectFault(Code::kData, "UTF-8", [&] { tokenizer->Encode(text, false); });
   }
   EXPECT_THROW(tokenizer->Decode(std::vector<int32_t>{1000}), Error);
   EXPECT_THROW(tokenizer->Decode(std::vector<int32_t>{-1}), Error);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/error.h"
+#include "tests/caught.h"
 
 namespace hullft::worker {
 namespace {
@@ -40,14 +41,9 @@ class CheckpointTest : public testing::Test {
     std::ofstream(folder_ / name, std::ios::binary) << bytes;
   }
   std::string Failure() {
-    try {
-      Checkpoint checkpoint(folder_);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), Code::kData);
-      return error.message();
-    }
-    ADD_FAILURE() << "no error";
-    return "";
+    const Error error = Caught([&] { const Checkpoint checkpoint(folder_); });
+    EXPECT_EQ(error.code(), Code::kData);
+    return error.message();
   }
   std::string FailureOf(const std::string& header, const std::string& data) {
     Write("model.safetensors", File(header, data));

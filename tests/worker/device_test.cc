@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "common/error.h"
+#include "tests/caught.h"
 #include "worker/cuda/watchdog.h"
 #include "worker/finetune/device_head_loss.h"
 #include "worker/system_info.h"
@@ -20,14 +21,9 @@ namespace {
 using ::testing::HasSubstr;
 
 std::string Fault(const std::function<void()>& body, Code code) {
-  try {
-    body();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code);
-    return error.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
+  const Error error = Caught(body);
+  EXPECT_EQ(error.code(), code);
+  return error.what();
 }
 
 TEST(ParseDevice, NamesAndFaults) {

@@ -17,6 +17,7 @@
 
 #include "common/error.h"
 #include "common/files.h"
+#include "tests/caught.h"
 #include "tests/worker/golden_tensor.h"
 #include "worker/models/bert.h"
 
@@ -189,14 +190,9 @@ TEST(Encoder, IdsMustFitTheModel) {
 
 template <class Body>
 std::string Failure(Code code, Body&& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code);
-    return error.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
+  const Error error = Caught(body);
+  EXPECT_EQ(error.code(), code);
+  return error.what();
 }
 
 TEST(Encoder, WhatIsNotImplementedIsNamed) {

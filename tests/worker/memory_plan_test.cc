@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "common/error.h"
+#include "tests/caught.h"
 #include "worker/tuner.h"
 
 namespace hullft::worker {
@@ -42,14 +43,10 @@ TEST(MemoryPlan, AnImpossibleOneIsRefusedWithTheArithmetic) {
   const MemoryPlan plan = PlanMemory({124'439'808, 50257, 12 * (9 * 768 + 2 * 3072)}, 1024, 1, 4);
   CheckMemory(plan, plan.Total(), "host n1");
   CheckMemory(plan, -1, "host n1");  // a system that does not say how much there is
-  try {
-    CheckMemory(plan, plan.Total() - 1, "host n1");
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kMemory);
-    EXPECT_THAT(error.message(), HasSubstr("11.23 GB = base weights 0.50 GB + 1 worker x 4 queries x (1.99 GB"));
-    EXPECT_THAT(error.message(), HasSubstr("host n1 has 11.23 GB left"));
-  }
+  const Error error = Caught([&] { CheckMemory(plan, plan.Total() - 1, "host n1"); });
+  EXPECT_EQ(error.code(), Code::kMemory);
+  EXPECT_THAT(error.message(), HasSubstr("11.23 GB = base weights 0.50 GB + 1 worker x 4 queries x (1.99 GB"));
+  EXPECT_THAT(error.message(), HasSubstr("host n1 has 11.23 GB left"));
 }
 
 // A made-up root of a file system.

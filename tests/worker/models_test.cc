@@ -12,6 +12,7 @@
 
 #include "common/error.h"
 #include "common/files.h"
+#include "tests/caught.h"
 #include "tests/worker/golden_tensor.h"
 #include "worker/models/language_model.h"
 
@@ -53,14 +54,9 @@ class Scratch {
 };
 
 std::string LoadFailure(const fs::path& folder) {
-  try {
-    LoadLanguageModel(folder);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kData);
-    return error.message();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
+  const Error error = Caught([&] { LoadLanguageModel(folder); });
+  EXPECT_EQ(error.code(), Code::kData);
+  return error.message();
 }
 
 class GoldenModel : public testing::TestWithParam<std::string> {};

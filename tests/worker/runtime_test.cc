@@ -8,18 +8,13 @@
 #include <new>
 
 #include "common/error.h"
+#include "tests/caught.h"
 
 namespace hullft::worker {
 namespace {
 
 Code CodeOf(const std::function<void()>& body) {
-  try {
-    CallTorch(body);
-  } catch (const Error& error) {
-    return error.code();
-  }
-  ADD_FAILURE() << "no error";
-  return Code::kInternal;
+  return Caught([&] { CallTorch(body); }).code();
 }
 
 TEST(CallTorch, SaysWhatKindOfErrorItIs) {

@@ -14,6 +14,7 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "common/tokenizer/tokenizer.h"
+#include "tests/caught.h"
 #include "worker/system_info.h"
 
 namespace hullft::worker {
@@ -182,14 +183,9 @@ struct Small {
   }
   TuneResult Run(const std::vector<TrainSequence>& train) { return tuner->Run(settings, train, eval, true); }
   Code Fault(const std::vector<TrainSequence>& train, std::string* message = nullptr) {
-    try {
-      Run(train);
-    } catch (const Error& error) {
-      if (message != nullptr) *message = error.message();
-      return error.code();
-    }
-    ADD_FAILURE() << "no error";
-    return Code::kInternal;
+    const Error error = Caught([&] { Run(train); });
+    if (message != nullptr) *message = error.message();
+    return error.code();
   }
 };
 
