@@ -20,10 +20,11 @@ Plan ComputePlan(const PlanSettings& s) {
   // What GPT-2 (124M) keeps of a token for its parameters; larger models keep less for each.
   if (s.model.empty()) shape.kept_floats = static_cast<int64_t>(s.model_parameters * 1.25 / 1024);
   p.memory = worker::PlanMemory(shape, s.max_length, s.workers_per_node, s.queries_per_worker);
-  // docs/performance.md: S (K + margin) 16 + (K + margin) 4 d + tokens.
+  // Lists of candidates, their embeddings and the chosen tokens; 1 / S of each is the owner's own (coordinator/round.h).
   const double candidates = s.k + s.margin;
   const double tokens_bytes = s.distinct * std::min<double>(s.sequence_tokens, s.max_length) * 4;
-  p.network_bytes_per_query = s.nodes * candidates * 16 + candidates * 4 * s.dim + tokens_bytes;
+  p.network_bytes_per_query =
+      (s.nodes * candidates * 16 + candidates * 4 * s.dim + tokens_bytes) * (s.nodes - 1) / s.nodes;
   // One product of [per_node, d] with [d, B]: bound by arithmetic or by reading the vectors once.
   const double one_pass = std::max(2.0 * per_node * s.dim * s.batch / (s.shard_gflops * 1e9),
                                    per_node * s.dim * 4 / (s.shard_memory_gbs * 1e9));

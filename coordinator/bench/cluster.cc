@@ -9,6 +9,7 @@
 #include "coordinator/bench/bench_world.h"
 #include "coordinator/bench/journal_rate.h"
 #include "coordinator/bench/measure.h"
+#include "coordinator/bench/round_cost.h"
 #include "coordinator/bench/subjects.h"
 #include "coordinator/bench/worker_scaling.h"
 
@@ -20,6 +21,7 @@ struct ClusterSettings {
   std::string output;
   std::vector<std::string> parts;
   int64_t journal_rows = 20'000;
+  RoundCost rounds;
   SleepScaling sleep;
   TuneScaling tune;
 
@@ -27,10 +29,14 @@ struct ClusterSettings {
 };
 
 void Bind(ClusterSettings* settings, OptionTable* table) {
-  table->Add("part", &settings->parts, "measure only this: journal, workers, finetune; may be repeated");
+  table->Add("part", &settings->parts, "measure only this: journal, rounds, workers, finetune; may be repeated");
   table->Add("scratch", &settings->scratch, "folder for temporary files, on the disk that will hold run folders");
   table->Add("output", &settings->output, "file for the figures as JSON, which hullft plan --rates reads");
   table->Add("journal-rows", &settings->journal_rows, "journal: rows").Range(1, 1e9);
+  table->Add("shards", &settings->rounds.shards, "rounds: shards that hold a part of the corpus each").Range(1, 4096);
+  table->Add("shard-rows", &settings->rounds.rows, "rounds: sequences of a shard").Range(1, 1e9);
+  table->Add("dim", &settings->rounds.dim, "rounds: width of the embeddings").Range(1, 65536);
+  table->Add("queries", &settings->rounds.queries, "rounds: queries of a round").Range(1, 1e6);
   table->Add("most-workers", &settings->sleep.most_workers, "workers: the largest number of simulated workers")
       .Range(1, 4096);
   table->Add("task-ms", &settings->sleep.task_ms, "workers: length of a simulated task").Range(1, 1e6).Unit("ms");
@@ -42,10 +48,10 @@ void Bind(ClusterSettings* settings, OptionTable* table) {
 }
 
 void CheckParts(const ClusterSettings& settings) {
-  const std::vector<std::string> known = {"journal", "workers", "finetune"};
+  const std::vector<std::string> known = {"journal", "rounds", "workers", "finetune"};
   for (const std::string& part : settings.parts) {
     if (std::ranges::count(known, part) == 0)
-      throw Error(Code::kUsage, "hullft bench cluster: unknown --part " + part, "journal, workers or finetune");
+      throw Error(Code::kUsage, "hullft bench cluster: unknown --part " + part, "journal, rounds, workers or finetune");
   }
   if (settings.Wants("finetune") && !settings.parts.empty() && settings.tune.model.empty())
     throw Error(Code::kUsage, "hullft bench cluster: --part finetune needs a model", "give --model FOLDER");
@@ -61,6 +67,7 @@ void Measure(BenchWorld& world, const ClusterSettings& settings, Figures* figure
                   2'000,
                   {}});
   }
+  if (settings.Wants("rounds")) MeasureRounds(world, scratch.path(), settings.rounds, figures);
   if (settings.Wants("workers")) MeasureSleepScaling(world, scratch.path(), settings.sleep, figures);
   if (settings.Wants("finetune") && !settings.tune.model.empty() && world.capacity() >= 3)
     MeasureTuneScaling(world, scratch.path(), settings.tune, figures);
