@@ -28,7 +28,8 @@ void GramColumns::Attach(std::span<const float> rows, int k, int d, int pinned, 
   capacity_ = static_cast<int>(std::min<int64_t>(k, 2 * int64_t{pinned} + kFew));
   slot_.assign(static_cast<size_t>(k), -1);
   owner_.resize(static_cast<size_t>(capacity_));
-  wide_.resize(2 * static_cast<size_t>(d));
+  lines_ = static_cast<size_t>((d + kLineValues - 1) / kLineValues);
+  wide_.resize(kColumnsAtOnce * lines_);
   const size_t size = static_cast<size_t>(capacity_) * static_cast<size_t>(k);
   if (size <= size_) return;
   values_.reset();
@@ -40,6 +41,10 @@ const double* GramColumns::Find(int row) const {
   const int slot = slot_[static_cast<size_t>(row)];
   if (slot >= 0) return At(slot);
   return shared_ == nullptr ? nullptr : shared_->Find(row);
+}
+
+size_t GramColumns::PartnersTaken() const {
+  return shared_ == nullptr ? std::min(kMostPartners, static_cast<size_t>(capacity_ - used_)) : 0;
 }
 
 double* GramColumns::Place(int row) {
@@ -67,22 +72,22 @@ void GramColumns::Unpin(int row) {
 }
 
 const double* GramColumns::Widen(int row, int place) {
-  double* wide = wide_.data() + static_cast<size_t>(place) * static_cast<size_t>(d_);
+  double* wide = wide_[static_cast<size_t>(place) * lines_].values;
   std::copy_n(rows_.data() + static_cast<size_t>(row) * static_cast<size_t>(d_), d_, wide);
   return wide;
 }
 
-const double* GramColumns::Column(int row, int partner) {
+const double* GramColumns::Column(int row, std::span<const int> partners) {
   const double* column = Find(row);
   if (column == nullptr) {
     double* for_all = shared_ == nullptr ? nullptr : shared_->Claim(row);
-    const double* wide[2] = {Widen(row, 0), nullptr};
-    double* out[2] = {for_all != nullptr ? for_all : Place(row), nullptr};
+    const double* wide[kColumnsAtOnce] = {Widen(row, 0)};
+    double* out[kColumnsAtOnce] = {for_all != nullptr ? for_all : Place(row)};
     int count = 1;
-    if (partner >= 0 && TakesPartners()) {
-      wide[1] = Widen(partner, 1);
-      out[1] = Place(partner);
-      count = 2;
+    for (const int partner : partners) {
+      if (PartnersTaken() == 0) break;
+      wide[count] = Widen(partner, count);
+      out[count++] = Place(partner);
     }
     BestKernels().gram_columns(rows_.data(), k_, d_, wide, count, out);
     if (for_all != nullptr) shared_->Publish(row, for_all);

@@ -12,6 +12,8 @@
 #include <span>
 #include <vector>
 
+#include "coordinator/select/kernels.h"
+
 namespace hullft::select {
 
 class SharedColumns {
@@ -41,14 +43,16 @@ class GramColumns {
   // pinned at once; there is room for more, as many again and a few.
   void Attach(std::span<const float> rows, int k, int d, int pinned, SharedColumns* shared);
 
-  // <x_i, x_row> for every i, float64 [k]. It stays where it is until Unpin. partner: a row whose column is likely to
-  // be wanted soon, or -1: computed in the same pass, where it costs a fifth of a pass of its own.
-  const double* Column(int row, int partner = -1);
+  // <x_i, x_row> for every i, float64 [k]. It stays where it is until Unpin. partners: at most kMostPartners other rows
+  // that have no column and are likely to be asked for soon: computed in the same pass, where one costs a fifth to a
+  // third of a pass of its own.
+  const double* Column(int row, std::span<const int> partners = {});
   // The column may make room for others from now on.
   void Unpin(int row);
   bool Has(int row) const { return Find(row) != nullptr; }
-  // Whether a partner would be computed.
-  bool TakesPartners() const { return shared_ == nullptr && used_ < capacity_; }
+  // How many partners would be computed.
+  size_t PartnersTaken() const;
+  static constexpr size_t kMostPartners = kColumnsAtOnce - 1;
 
  private:
   const double* Find(int row) const;
@@ -66,8 +70,14 @@ class GramColumns {
   };
   std::vector<Owner> owner_;  // of a slot
   std::unique_ptr<double[]> values_;
-  size_t size_ = 0;           // of values_
-  std::vector<double> wide_;  // two rows, widened
+  size_t size_ = 0;   // of values_
+  size_t lines_ = 0;  // of a row in wide_
+  // The rows of one pass, widened. Every load of 64 bytes from between two lines of the cache would cost two.
+  static constexpr int kLineValues = 8;
+  struct alignas(64) Line {
+    double values[kLineValues];
+  };
+  std::vector<Line> wide_;
 };
 
 }  // namespace hullft::select

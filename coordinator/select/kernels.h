@@ -16,13 +16,14 @@
 namespace hullft::select {
 
 inline constexpr int kLanes = 16;
+inline constexpr int kColumnsAtOnce = 3;
 
 struct Kernels {
   const char* name;
   // out[i] = <rows[i], v>: rows float32 [k][d] row-major, widened exactly; v float64 [d]; out float64 [k].
   void (*row_dots)(const float* rows, int k, int d, const double* v, double* out);
-  // The same for one or two vectors v[0..count) [d] of float64 that hold float32 numbers, in one pass over the rows:
-  // out[c][i] = <rows[i], v[c]>.
+  // The same for 1 to kColumnsAtOnce vectors v[0..count) [d] of float64 that hold float32 numbers, in one pass over the
+  // rows: out[c][i] = <rows[i], v[c]>.
   void (*gram_columns)(const float* rows, int k, int d, const double* const* v, int count, double* const* out);
   // <a, b> of two float64 vectors [d].
   double (*dot)(const double* a, const double* b, int d);

@@ -111,18 +111,20 @@ HULLFT_INLINE typename Wide<W>::Doubles AddExactProduct(typename Wide<W>::Double
 }
 
 template <int W, int R, int C>
-HULLFT_INLINE void AddExactProducts(const float* const* x, const double* const* v, int at,
+HULLFT_INLINE void AddExactProducts(const float* const* x, const double* const* v, int at, long ahead,
                                     typename Wide<W>::Doubles (*sum)[R][kLanes / W]) {
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r) __builtin_prefetch(x[r] + at + ahead);  // a row may end at a page, where hardware stops
 #pragma GCC unroll 8
   for (int part = 0; part < kLanes / W; ++part) {
     typename Wide<W>::Doubles y[C];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int c = 0; c < C; ++c) Load<W>(v[c] + at + part * W, &y[c]);
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) {
       typename Wide<W>::Doubles wide;
       Load<W>(x[r] + at + part * W, &wide);
-#pragma GCC unroll 2
+#pragma GCC unroll 3
       for (int c = 0; c < C; ++c) sum[c][r][part] = AddExactProduct<W>(wide, y[c], sum[c][r][part]);
     }
   }
@@ -137,17 +139,19 @@ HULLFT_INLINE void Block(const float* rows, int d, const double* const* v, doubl
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r) x[r] = rows + static_cast<long>(r) * d;
   int i = 0;
-  for (; i + kLanes <= d; i += kLanes) AddExactProducts<W, R, C>(x, v, i, sum);
+  for (; i + kLanes <= d; i += kLanes) AddExactProducts<W, R, C>(x, v, i, static_cast<long>(R) * d, sum);
   if (i < d) {
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) {
       const Tail<float> narrow(x[r] + i, d - i);
+#pragma GCC unroll 3
       for (int c = 0; c < C; ++c) {
         const Tail<double> wide(v[c] + i, d - i);
         AddProducts<W>(narrow.values, wide.values, sum[c][r]);
       }
     }
   }
-#pragma GCC unroll 2
+#pragma GCC unroll 3
   for (int c = 0; c < C; ++c) {
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) out[c][at + r] = FoldParts<W>(sum[c][r]);
@@ -229,19 +233,19 @@ static int LaneLargestDifference(const double* a, const double* b, int k) {
   return best;
 }
 
+// One pass over the rows for all columns. Three take fewer rows at once, so that the sums still fit into the registers.
+template <int W, int Rows>
+static void LaneGramColumns(const float* rows, int k, int d, const double* const* v, int count, double* const* out) {
+  if (count == 1) return Columns<W, Rows, 1>(rows, k, d, v, out);
+  if (count == 2) return Columns<W, Rows, 2>(rows, k, d, v, out);
+  Columns<W, Rows / 2, 3>(rows, k, d, v, out);
+}
+
 // The variant of W lanes whose gram_columns takes `Rows` rows at once.
 template <int W, int Rows>
 constexpr Kernels Variant(const char* name) {
-  return {name,
-          LaneRowDots<W>,
-          [](const float* rows, int k, int d, const double* const* v, int count, double* const* out) {
-            if (count == 2) return Columns<W, Rows, 2>(rows, k, d, v, out);
-            Columns<W, Rows, 1>(rows, k, d, v, out);
-          },
-          LaneDot<W, double>,
-          LaneAddScaled<W>,
-          LaneBlend<W>,
-          LaneLargestDifference<W>};
+  return {name,         LaneRowDots<W>,          LaneGramColumns<W, Rows>, LaneDot<W, double>, LaneAddScaled<W>,
+          LaneBlend<W>, LaneLargestDifference<W>};
 }
 
 }  // namespace

@@ -56,18 +56,25 @@ int PoolPoint::Oracle() const {
   return BestKernels().largest_difference(problem_.tx.data(), workspace_.products.data(), problem_.k);
 }
 
-// The row with the second largest score is the best guess at what the oracle answers soon.
+// The rows with the next largest scores are the best guess at what the oracle answers soon.
+std::span<const int> PoolPoint::Guess(int row) {
+  const GramColumns& columns = workspace_.columns;
+  const size_t most = columns.PartnersTaken();
+  size_t count = 0;
+  for (int i = 0; i < problem_.k && most > 0; ++i) {
+    const double score = Score(i);
+    if (count == most && score <= Score(guess_[count - 1])) continue;
+    if (i == row || columns.Has(i)) continue;
+    size_t place = count < most ? count++ : count - 1;
+    for (; place > 0 && score > Score(guess_[place - 1]); --place) guess_[place] = guess_[place - 1];
+    guess_[place] = i;
+  }
+  return std::span(guess_).first(count);
+}
+
 const double* PoolPoint::Column(int row) {
   GramColumns& columns = workspace_.columns;
-  int partner = -1;
-  if (!columns.Has(row) && columns.TakesPartners()) {
-    double best = -INFINITY;
-    for (int i = 0; i < problem_.k; ++i) {
-      const double score = Score(i);
-      if (score > best && i != row && !columns.Has(i)) partner = i, best = score;
-    }
-  }
-  return columns.Column(row, partner);
+  return columns.Column(row, columns.Has(row) ? std::span<const int>() : Guess(row));
 }
 
 void PoolPoint::Move(double keep, double gamma, int row) {

@@ -2,6 +2,7 @@
 // Frank-Wolfe share (frank_wolfe.h). Letters: K pool size, d width, m support size. Thread safety: one thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -58,12 +59,14 @@ class PoolPoint {
 
  private:
   std::span<const float> Row(int64_t row) const;
+  std::span<const int> Guess(int row);  // partners for the row's column (gram_columns.h)
   double Dot(std::span<const double> a, std::span<const double> b) const;
 
   const FrankWolfeProblem& problem_;
   std::unique_ptr<Workspace> own_;
   Workspace& workspace_;
   double target_sq_ = 0;
+  std::array<int, GramColumns::kMostPartners> guess_;
 };
 
 // The variants' loops. options have been checked.

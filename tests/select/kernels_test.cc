@@ -50,18 +50,25 @@ TEST(Kernels, GramColumnsAreRowDotsOfFloats) {
     for (const int d : {1, 7, 15, 16, 17, 40, 384, 389}) {
       for (const int k : {1, 2, 3, 4, 5, 9}) {
         const RandomPool random(d, k, d, false);
-        std::vector<double> first(random.target.begin(), random.target.end()), second(d), a(k), b(k), alone(k);
-        for (int j = 0; j < d; ++j) second[j] = random.rows[j] * (j % 3 == 0 ? -1e-20f : 1e10f);
-        const double* const both[] = {first.data(), second.data()};
-        double* const out[] = {a.data(), b.data()};
-        double* const single[] = {alone.data()};
-        kernels->gram_columns(random.rows.data(), k, d, both, 2, out);
-        kernels->gram_columns(random.rows.data(), k, d, both, 1, single);
-        for (int i = 0; i < k; ++i) {
-          ASSERT_EQ(a[i], LaneByLane(&random.rows[i * d], first.data(), d)) << "row " << i << ", width " << d;
-          ASSERT_EQ(b[i], LaneByLane(&random.rows[i * d], second.data(), d)) << "row " << i << ", width " << d;
+        std::vector<double> vectors[kColumnsAtOnce], columns[kColumnsAtOnce];
+        const double* v[kColumnsAtOnce];
+        double* out[kColumnsAtOnce];
+        for (int c = 0; c < kColumnsAtOnce; ++c) {
+          vectors[c].assign(random.target.begin(), random.target.end());
+          for (int j = c; j < d && c > 0; ++j) vectors[c][j] = random.rows[j] * (j % 3 == c % 3 ? -1e-20f : 1e10f);
+          columns[c].resize(k);
+          v[c] = vectors[c].data(), out[c] = columns[c].data();
         }
-        ASSERT_EQ(alone, a);
+        for (int count = 1; count <= kColumnsAtOnce; ++count) {
+          for (std::vector<double>& column : columns) std::fill(column.begin(), column.end(), NAN);
+          kernels->gram_columns(random.rows.data(), k, d, v, count, out);
+          for (int c = 0; c < count; ++c) {
+            for (int i = 0; i < k; ++i) {
+              ASSERT_EQ(columns[c][i], LaneByLane(&random.rows[i * d], v[c], d))
+                  << "column " << c << " of " << count << ", row " << i << ", width " << d;
+            }
+          }
+        }
       }
     }
   }
