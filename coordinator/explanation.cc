@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "coordinator/measures_json.h"
 #include "coordinator/text_line.h"
 
 namespace hullft::coordinator {
@@ -58,9 +59,13 @@ std::string Numbers(const Explanation& e) {
   std::string text = fmt::format("objective      {:.6g}", s.objective);
   if (HasWeights(e)) text += fmt::format(", at most {:.3g} above this pool's optimum (duality gap)", s.gap);
   text += fmt::format("\nresidual norm  {:.6g}", s.residual_norm);
-  if (HasWeights(e))
+  if (HasWeights(e)) {
     text +=
         fmt::format(" by weights, {:.6g} by counts (rounding loss {:.3g})", s.rounded_residual_norm, m.rounding_loss);
+    text += m.rounding_gap ? fmt::format("\nrounding gap   {:.3g}, what the best counts of these sequences would save",
+                                         *m.rounding_gap)
+                           : "\nrounding gap   unknown: the search was off or too long (--exact-nodes)";
+  }
   text += fmt::format("\nsequences      {}, {} different, largest multiplicity {}, effectively {:.2f}\n", e.n,
                       m.distinct, m.largest, m.effective);
   text += fmt::format("redundancy     {:.4f}, the mean cosine of pairs of positions\n", m.redundancy);
@@ -92,31 +97,24 @@ std::string ExplanationJson(const Explanation& e) {
                          {"leaks", sequence.leaks},
                          {"text", sequence.text}});
   }
-  const Json json = {{"query", e.query},
-                     {"text", e.query_text},
-                     {"source", e.source},
-                     {"method", e.method},
-                     {"n", e.n},
-                     {"pool", e.pool},
-                     {"guard", e.guard},
-                     {"leak_threshold", e.leak_threshold},
-                     {"leak_marked", e.leak_marked},
-                     {"leak_dropped", e.leak_dropped},
-                     {"objective", s.objective},
-                     {"gap", s.gap},
-                     {"residual_norm", s.residual_norm},
-                     {"rounded_residual_norm", s.rounded_residual_norm},
-                     {"iterations", s.iterations},
-                     {"stop", s.stop},
-                     {"support_size", s.measures.support},
-                     {"distinct", s.measures.distinct},
-                     {"effective_sequences", s.measures.effective},
-                     {"largest_multiplicity", s.measures.largest},
-                     {"redundancy", s.measures.redundancy},
-                     {"rounding_loss", s.measures.rounding_loss},
-                     {"sequences", sequences},
-                     {"objectives", s.objectives},
-                     {"gaps", s.gaps}};
+  Json json = {{"query", e.query},
+               {"text", e.query_text},
+               {"source", e.source},
+               {"method", e.method},
+               {"n", e.n},
+               {"pool", e.pool},
+               {"guard", e.guard},
+               {"leak_threshold", e.leak_threshold},
+               {"leak_marked", e.leak_marked},
+               {"leak_dropped", e.leak_dropped},
+               {"objective", s.objective},
+               {"gap", s.gap},
+               {"residual_norm", s.residual_norm},
+               {"rounded_residual_norm", s.rounded_residual_norm},
+               {"iterations", s.iterations},
+               {"stop", s.stop}};
+  json.update(MeasuresJson(s.measures));
+  json.update({{"sequences", sequences}, {"objectives", s.objectives}, {"gaps", s.gaps}});
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "common/error.h"
+#include "coordinator/measures_json.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -152,15 +153,7 @@ std::string ToJsonLine(const Row& row) {
                  {"gradients", row.gradients},
                  {"tokens_trained", row.tokens_trained},
                  {"ms", TimesJson(row.ms)}});
-    if (row.measures) {
-      json.update({{"support_size", row.measures->support},
-                   {"distinct", row.measures->distinct},
-                   {"effective_sequences", row.measures->effective},
-                   {"largest_multiplicity", row.measures->largest},
-                   {"redundancy", row.measures->redundancy},
-                   {"rounding_loss", row.measures->rounding_loss},
-                   {"rounding_gap", row.measures->rounding_gap ? Json(*row.measures->rounding_gap) : Json()}});
-    }
+    if (row.measures) json.update(MeasuresJson(*row.measures));
     if (row.guard != "off") {
       json.update({{"leak_threshold", row.leak_threshold},
                    {"leak_marked", row.leak_marked},

@@ -10,6 +10,7 @@
 #include "common/vector_check.h"
 #include "coordinator/commands/commands.h"
 #include "coordinator/commands/explain.h"
+#include "coordinator/measures_json.h"
 #include "coordinator/select/gram_columns.h"
 #include "coordinator/selection_flags.h"
 
@@ -91,14 +92,8 @@ std::string Line(int64_t target, const Settings& settings, const select::Selecti
                                  {"objective", s.objective},
                                  {"gap", s.gap},
                                  {"residual_norm", s.residual_norm},
-                                 {"rounded_residual_norm", s.rounded_residual_norm},
-                                 {"support_size", s.measures.support},
-                                 {"distinct", s.measures.distinct},
-                                 {"effective_sequences", s.measures.effective},
-                                 {"largest_multiplicity", s.measures.largest},
-                                 {"redundancy", s.measures.redundancy},
-                                 {"rounding_loss", s.measures.rounding_loss}};
-  line["rounding_gap"] = s.measures.rounding_gap ? nlohmann::ordered_json(*s.measures.rounding_gap) : nullptr;
+                                 {"rounded_residual_norm", s.rounded_residual_norm}};
+  line.update(MeasuresJson(s.measures));
   return line.dump() + "\n";
 }
 

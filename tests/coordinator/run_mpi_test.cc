@@ -37,6 +37,27 @@ TEST_F(RunMpiTest, GlobalModeGivesTheSameRowsOnAnyNumberOfRanksAndShards) {
   }
 }
 
+// Sequences that hold a query, and neighbours in their place: found by the shards, judged by the coordinator.
+TEST_F(RunMpiTest, TheLeakageGuardGivesTheSameRowsOnAnyNumberOfRanks) {
+  std::vector<std::string> texts;
+  for (int i = 0; i < kSequences; ++i) texts.push_back(SomeText(static_cast<uint64_t>(i)));
+  for (int i = 0; i < 30; ++i) texts.push_back(fmt::format("{} {}", SomeText(static_cast<uint64_t>(1000 + i % 6)), i));
+  WriteJsonl(base_ / "corpus.jsonl", texts);
+  Build("leaky", 4, -1);
+  const std::vector<std::string> drop = {"--guard", "drop"};
+  ASSERT_EQ(Shell("timeout 100" + Run("leaky", "guard", drop)), 0);
+  int64_t dropped = 0;
+  for (const Row& row : LatestRows(Rows("guard"))) dropped += row.leak_dropped;
+  EXPECT_GT(dropped, 0);
+  for (const int ranks : {2, 3, 5}) {
+    const std::string output = fmt::format("guard{}", ranks);
+    std::string printed;
+    ASSERT_EQ(Shell(Mpirun(ranks) + Run("leaky", output, drop), &printed), 0) << printed;
+    EXPECT_EQ(Comparable(output), Comparable("guard")) << ranks;
+    EXPECT_THAT(printed, HasSubstr("leakage guard: drop"));
+  }
+}
+
 TEST_F(RunMpiTest, OneTwoAndFourShardsOfFourPartitionsGiveTheSameRows) {
   for (const auto& [shards, workers] : {std::pair{"0", "1-4"}, {"0,1", "2-4"}, {"0-3", "4"}}) {
     const std::string output = std::string("shards") + shards;

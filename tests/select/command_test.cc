@@ -175,6 +175,7 @@ TEST_F(SelectCommand, ExplainShowsWhatWasChosenAndHow) {
     options.trace = true;
     const Selection want = Select(PoolOf(3, 3), options, "3");
     ASSERT_EQ(got.at("sequences").size(), want.support.size());
+    const bool weights = options.method == Method::kHullft;
     for (size_t i = 0; i < want.support.size(); ++i) {
       const auto& sequence = got.at("sequences")[i];
       EXPECT_EQ(sequence.at("id"), want.support[i]);
@@ -185,6 +186,9 @@ TEST_F(SelectCommand, ExplainShowsWhatWasChosenAndHow) {
         score += static_cast<double>(PoolOf(3, 3).rows[want.support[i] * kWidth + j]) * targets_[3 * kWidth + j];
       EXPECT_NEAR(sequence.at("score").get<double>(), score, 1e-12);
     }
+    EXPECT_EQ(got.at("rounding_gap").is_null(), !weights) << "the search for the best counts is on, and short here";
+    EXPECT_EQ(text.out.find("rounding gap   ") != std::string::npos, weights) << text.out;
+    EXPECT_THAT(text.out, ::testing::Not(HasSubstr("unknown")));
     EXPECT_EQ(got.at("objectives").get<std::vector<double>>(), want.objectives);
     EXPECT_EQ(got.at("gaps").get<std::vector<double>>(), want.gaps);
     const std::string document = ReadFile(svg);

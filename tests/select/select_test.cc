@@ -1,6 +1,7 @@
 // What Select promises of any input: errors that name the place, and results that fit together.
 #include "coordinator/select/select.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -67,13 +68,21 @@ TEST(Select, OptionsListAllFaults) {
   SelectOptions options;
   EXPECT_EQ(options.Validate(), "");
   options.n = 0, options.max_iter = -1, options.tol = NAN, options.swap_passes = -2, options.sift_lambda = 0;
-  options.mmr_lambda = 1.5;
-  for (const char* field :
-       {"n is 0", "max_iter is -1", "tol is nan", "swap_passes is -2", "sift_lambda is 0", "mmr_lambda is 1.5"}) {
+  options.mmr_lambda = 1.5, options.gap_tol = -1e-9, options.max_support = -3, options.exact_nodes = -4;
+  for (const char* field : {"n is 0", "max_iter is -1", "tol is nan", "swap_passes is -2", "sift_lambda is 0",
+                            "mmr_lambda is 1.5", "gap_tol is -1e-09", "max_support is -3", "exact_nodes is -4"}) {
     EXPECT_THAT(options.Validate(), HasSubstr(field));
   }
   const RandomPool random(1, 10, 20, true);
   ExpectFault(Code::kUsage, "max_iter", [&] { Select(random.pool(), options); });
+  for (const double bad : std::initializer_list<double>{-1e-5, -INFINITY, INFINITY, NAN}) {
+    SelectOptions tolerance, gap;
+    tolerance.tol = gap.gap_tol = bad;
+    ExpectFault(Code::kUsage, fmt::format("tol is {}, it must be 0 or more", bad),
+                [&] { Select(random.pool(), tolerance); });
+    ExpectFault(Code::kUsage, fmt::format("gap_tol is {}, it must be 0 or more", bad),
+                [&] { Select(random.pool(), gap); });
+  }
 }
 
 TEST(Select, MethodNames) {
