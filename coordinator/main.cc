@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -103,11 +104,16 @@ int Dispatch(const std::vector<std::string>& words) {
               "hullft --help lists the commands");
 }
 
+int g_status_when_ended = 0;  // read by a signal's handler
+
 // Under mpirun and srun every rank meets the same bad usage. The first one's message is enough, and the launcher ends
-// the others when it is gone; an error that only another rank has comes out a little later. Returns who speaks.
-std::string WaitForYourTurn() {
+// the others when it is gone: these then end with the same status, as that is what becomes the job's. An error that
+// only another rank has comes out a little later. Returns who speaks.
+std::string WaitForYourTurn(int status) {
   const int rank = comm::InMpiLaunch() ? comm::LaunchedRank().value_or(0) : 0;
   if (rank == 0) return "";
+  g_status_when_ended = status;
+  std::signal(SIGTERM, [](int) { _exit(g_status_when_ended); });
   std::this_thread::sleep_for(std::chrono::seconds(3));
   return fmt::format("hullft: rank {} on host {}: ", rank, comm::HostName());
 }
@@ -123,7 +129,7 @@ int main(int argc, char** argv) {
     if (std::fflush(stdout) != 0) throw hullft::IoError("write to", "standard output");
     return status;
   } catch (const hullft::Error& error) {
-    std::string speaker = hullft::coordinator::WaitForYourTurn();
+    std::string speaker = hullft::coordinator::WaitForYourTurn(hullft::ExitStatus(error.code()));
     const bool named = error.message().starts_with("hullft ");  // "hullft run: ..." names itself
     if (speaker.empty() && !named) speaker = "hullft: ";
     std::fprintf(stderr, "%s%s\n", speaker.c_str(), error.message().c_str());
