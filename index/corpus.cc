@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "common/files.h"
+#include "common/hash.h"
 #include "index/manifest.h"
 #include "index/partition_files.h"
 #include "index/sequence_store.h"
@@ -17,13 +18,27 @@ CorpusInfo ReadCorpusInfo(const fs::path& folder) {
   return ReadCorpusManifest(folder).info;
 }
 
+namespace {
+
+// A flipped bit in the vectors or ids would change results without a word; the blocks of the store have RocksDB's own
+// checksums.
+VectorIndex ReadVectors(const fs::path& folder, const PartitionManifest& manifest) {
+  std::string hash;
+  VectorIndex vectors = VectorIndex::Read(folder / kVectorsFile, &hash);
+  CheckHash(folder / kVectorsFile, EntryOf(manifest, kVectorsFile), hash);
+  return vectors;
+}
+
+}  // namespace
+
 struct Partition::Impl {
   Impl(const fs::path& f, PartitionManifest m)
       : folder(f),
         manifest(std::move(m)),
         id_file(f / kIdsFile),
-        vectors(VectorIndex::Read(f / kVectorsFile)),
+        vectors(ReadVectors(folder, manifest)),
         store(f / kStoreFolder) {
+    CheckHash(folder / kIdsFile, EntryOf(manifest, kIdsFile), HashFileHex(folder / kIdsFile));
     ids = {reinterpret_cast<const SequenceId*>(id_file.bytes().data()), id_file.bytes().size() / sizeof(SequenceId)};
   }
 

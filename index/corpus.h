@@ -47,7 +47,8 @@ CorpusInfo ReadCorpusInfo(const std::filesystem::path& folder);
 
 class Partition {
  public:
-  // Verifies the manifest against the files' sizes; contents are checked by `index verify`.
+  // Checks the files' sizes and the checksums of vectors and ids, which are read whole. The blocks of the store are
+  // checked when they are read; everything at once by `index verify`. Throws kData naming the file.
   static std::unique_ptr<Partition> Open(const std::filesystem::path& corpus, int number);
   ~Partition();
 

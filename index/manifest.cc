@@ -177,6 +177,20 @@ std::string FileFault(const fs::path& folder, const PartitionManifest& manifest)
   return "";
 }
 
+const FileEntry& EntryOf(const PartitionManifest& manifest, const std::string& path) {
+  const auto entry = std::ranges::find(manifest.files, path, &FileEntry::path);
+  if (entry != manifest.files.end()) return *entry;
+  throw Error(Code::kData, fmt::format("the manifest of partition {} does not list {}", manifest.info.number, path),
+              kBuildAgain);
+}
+
+void CheckHash(const fs::path& file, const FileEntry& entry, const std::string& hash) {
+  if (hash == entry.hash) return;
+  throw Error(Code::kData, file.string() + " has another checksum than its manifest says",
+              "the file or the way to it is damaged: hullft index verify on the corpus tells which. A node's copy "
+              "(--stage) is made again once it is removed");
+}
+
 std::vector<FileEntry> HashFolder(const fs::path& folder, bool sync) {
   std::vector<FileEntry> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {

@@ -46,6 +46,11 @@ CorpusManifest ReadCorpusManifest(const std::filesystem::path& folder);
 // The first file of a partition that is missing or of another size than the manifest says; "" when there is none.
 std::string FileFault(const std::filesystem::path& folder, const PartitionManifest& manifest);
 
+// What a manifest says of a file; kData when it does not list it.
+const FileEntry& EntryOf(const PartitionManifest& manifest, const std::string& path);
+// Throws kData unless HashHex of what was read from `file` is the manifest's.
+void CheckHash(const std::filesystem::path& file, const FileEntry& entry, const std::string& hash);
+
 // All regular files under folder with sizes and hashes, sorted by path. Each is fsynced when sync is set.
 std::vector<FileEntry> HashFolder(const std::filesystem::path& folder, bool sync);
 

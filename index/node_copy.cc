@@ -55,13 +55,8 @@ void CopyFile(const fs::path& from, const fs::path& to, const FileEntry& entry, 
     if (progress.copied) progress.copied(static_cast<int64_t>(n));
   }
   target.Sync();
-  if (bytes != entry.bytes || hash.Hex() != entry.hash) {
-    throw Error(Code::kData,
-                bytes != entry.bytes
-                    ? fmt::format("{} has {} bytes, its manifest says {}", from.string(), bytes, entry.bytes)
-                    : from.string() + " has another checksum than its manifest says",
-                "the file or the way to it is damaged: hullft index verify on the corpus tells which");
-  }
+  if (bytes != entry.bytes) throw DataError("{} has {} bytes, its manifest says {}", from.string(), bytes, entry.bytes);
+  CheckHash(from, entry, hash.Hex());
 }
 
 void CheckSpace(const fs::path& dir, const PartitionManifest& manifest) {

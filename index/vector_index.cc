@@ -10,6 +10,7 @@
 
 #include "common/error.h"
 #include "common/files.h"
+#include "common/hash.h"
 
 namespace hullft::index {
 namespace {
@@ -33,15 +34,24 @@ struct Writer : faiss::IOWriter {
   AppendFile file;
 };
 
+// Hashes each piece while it is in the cache: the vectors come from memory once.
 struct Reader : faiss::IOReader {
   explicit Reader(const std::filesystem::path& path) : map(path) {}
   size_t operator()(void* to, size_t size, size_t count) override {
     const size_t n = size == 0 ? 0 : std::min(count, (map.bytes().size() - at) / size);
-    if (n > 0) std::memcpy(to, map.bytes().data() + at, n * size);
-    at += n * size;
+    auto* target = static_cast<char*>(to);
+    for (const size_t end = at + n * size; at < end;) {
+      const size_t piece = std::min(kPieceBytes, end - at);
+      std::memcpy(target, map.bytes().data() + at, piece);
+      hash.UpdateRaw({target, piece});
+      target += piece;
+      at += piece;
+    }
     return n;
   }
+  static constexpr size_t kPieceBytes = 1 << 18;
   MappedFile map;
+  Hasher hash;
   size_t at = 0;
 };
 
@@ -57,7 +67,7 @@ VectorIndex::VectorIndex(int dim) : impl_(std::make_unique<Impl>()) {
 VectorIndex::VectorIndex(VectorIndex&&) noexcept = default;
 VectorIndex::~VectorIndex() = default;
 
-VectorIndex VectorIndex::Read(const std::filesystem::path& path) {
+VectorIndex VectorIndex::Read(const std::filesystem::path& path, std::string* hash) {
   Reader reader(path);
   std::unique_ptr<faiss::Index> index;
   try {
@@ -71,6 +81,7 @@ VectorIndex VectorIndex::Read(const std::filesystem::path& path) {
       flat->codes.size() != static_cast<size_t>(flat->ntotal) * static_cast<size_t>(flat->d) * sizeof(float)) {
     throw DataError("{} is not a flat inner-product FAISS index", path.string());
   }
+  if (hash != nullptr) *hash = reader.hash.Hex();
   VectorIndex result(flat->d);
   index.release();  // NOLINT: flat is the same object
   result.impl_->flat.reset(flat);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace hullft::index {
@@ -18,8 +19,8 @@ struct RowHit {
 class VectorIndex {
  public:
   explicit VectorIndex(int dim);
-  // Throws kData for a file that is not a flat inner-product index.
-  static VectorIndex Read(const std::filesystem::path& path);
+  // Throws kData for a file that is not a flat inner-product index. hash: where HashHex of what was read is put.
+  static VectorIndex Read(const std::filesystem::path& path, std::string* hash = nullptr);
   VectorIndex(VectorIndex&&) noexcept;
   ~VectorIndex();
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "index/corpus.h"
+#include "index/partition_files.h"
 #include "tests/index/test_corpus.h"
 
 namespace hullft::index {
@@ -57,6 +58,26 @@ TEST_F(VerifyTest, OneFlippedBitAnywhereFailsAndNamesTheFile) {
     Overwrite(file, good);
   }
   VerifyCorpus(corpus_, 2, true);
+}
+
+// A flipped bit of these would otherwise only change results.
+TEST_F(VerifyTest, OpeningAPartitionChecksVectorsAndIds) {
+  std::mt19937_64 random(2);
+  for (const char* name : {kVectorsFile, kIdsFile}) {
+    const fs::path file = corpus_ / "part-00001" / name;
+    const std::string good = ReadFile(file);
+    for (int trial = 0; trial < 12; ++trial) {
+      std::string bad = good;
+      const size_t at = trial == 0 ? good.size() - 1 : random() % good.size();
+      bad[at] = static_cast<char>(bad[at] ^ (1 << random() % 8));
+      Overwrite(file, bad);
+      const Error error = Caught([&] { Partition::Open(corpus_, 1); });
+      EXPECT_EQ(error.code(), Code::kData) << error.message();
+      EXPECT_THAT(error.message(), HasSubstr(file.string()));
+    }
+    Overwrite(file, good);
+    Partition::Open(corpus_, 1);
+  }
 }
 
 TEST_F(VerifyTest, EveryByteOfTheManifestsIsCovered) {
