@@ -137,6 +137,24 @@ std::string RangesText(std::span<const int> numbers) {
   return text;
 }
 
+namespace {
+
+std::string SharedGpuWarnings(std::span<const std::string> hosts, std::span<const RankFacts> facts) {
+  std::map<std::pair<std::string, std::string>, std::vector<int>> users;
+  for (size_t r = 0; r < facts.size(); ++r) {
+    if (!facts[r].gpu.empty()) users[{hosts[r], facts[r].gpu}].push_back(static_cast<int>(r));
+  }
+  std::string text;
+  for (const auto& [gpu, ranks] : users) {
+    if (ranks.size() < 2) continue;
+    text += fmt::format("warning: ranks {} share GPU {} of {}, its speed and its memory\n", RangesText(ranks),
+                        gpu.second, gpu.first);
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string LayoutTable(const Layout& layout, std::span<const std::string> hosts, std::span<const RankFacts> facts) {
   HULLFT_CHECK(hosts.size() == layout.ranks.size() && facts.size() == layout.ranks.size());
   std::vector<std::array<std::string, 7>> lines = {{"rank", "host", "pid", "roles", "device", "cores", "partitions"}};
@@ -163,7 +181,7 @@ std::string LayoutTable(const Layout& layout, std::span<const std::string> hosts
     for (size_t c = 0; c + 1 < line.size(); ++c) text += fmt::format("{:<{}}  ", line[c], widths[c]);
     text += line.back() + "\n";
   }
-  return text;
+  return text + SharedGpuWarnings(hosts, facts);
 }
 
 }  // namespace hullft::coordinator

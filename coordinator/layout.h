@@ -48,9 +48,11 @@ struct RankFacts {
   int64_t pid = 0;
   std::string device;  // of its worker; "" without one
   std::string cores;   // that it may use, e.g. "0-3,8"
+  std::string gpu;     // what tells its worker's GPU from others of the host (worker::DeviceIdentity); "" without one
 };
 
-// One line a rank: rank, host, pid, roles, device, cores, partitions. For the start of a run and its folder.
+// One line a rank: rank, host, pid, roles, device, cores, partitions. For the start of a run and its folder. Below them
+// a warning for each GPU that several ranks use: it works, but each gets only a part of its speed and memory.
 std::string LayoutTable(const Layout& layout, std::span<const std::string> hosts, std::span<const RankFacts> facts);
 
 // Ascending numbers as "0-3,8".

@@ -47,15 +47,15 @@ struct StartLimits {
 struct RankReport {
   static constexpr uint16_t kType = 120;
   std::optional<Failure> failure;
-  std::string version, binary, config, corpus_digest;
+  std::string version, binary, config, corpus_digest, partitions;
   bool worker = false;
   std::string model_digest, tokenizer_digest, encoder_digest, arithmetic;
   int64_t pid = 0;
-  std::string device, cores;
+  std::string device, cores, gpu;  // RankFacts
   template <class A>
   void Wire(A& a) {
-    a(failure, version, binary, config, corpus_digest, worker, model_digest, tokenizer_digest, encoder_digest,
-      arithmetic, pid, device, cores);
+    a(failure, version, binary, config, corpus_digest, partitions, worker, model_digest, tokenizer_digest,
+      encoder_digest, arithmetic, pid, device, cores, gpu);
   }
 };
 
@@ -89,6 +89,7 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
   const auto held = ShareCopies(world, copies, limits.models);
   ready.corpus = index::ReadCorpusInfo(settings.corpus);
   report->corpus_digest = ready.corpus.digest;
+  report->partitions = std::to_string(ready.corpus.partitions);
   if (select::TakesEachOnce(settings.select.method) && settings.select.n > ready.corpus.sequences) {
     throw Error(Code::kUsage,
                 fmt::format("--n {} is more than the {} sequences of {}: {} takes each at most once", settings.select.n,
@@ -181,6 +182,7 @@ void Compare(const comm::Communicator& world, const std::vector<RankReport>& rep
     if (report.failure) report.failure->Throw({static_cast<int>(r), world.hosts()[r]});
   }
   same("corpus", &RankReport::corpus_digest, false);
+  same("number of partitions", &RankReport::partitions, false);  // no part of the digest
   same("model", &RankReport::model_digest, true);
   same("tokenizer", &RankReport::tokenizer_digest, true);
   same("encoder", &RankReport::encoder_digest, true);
@@ -236,6 +238,8 @@ void LoadModels(comm::Communicator& world, const Ready& ready, comm::Deadline de
     report->model_digest = ready.models->model_digest();
     report->arithmetic = ready.models->arithmetic();
     report->device = worker::ChooseDevice(report->device, exchange.node.rank);
+    const c10::Device device = worker::ParseDevice(report->device);
+    if (!device.is_cpu()) report->gpu = worker::DeviceIdentity(device);
   } catch (const std::exception& error) {
     report->failure = Failure::From(error);
   }
@@ -320,7 +324,7 @@ void Describe(RankReport* report) {
 std::string TableOf(const Layout& layout, const std::vector<std::string>& hosts,
                     const std::vector<RankReport>& reports) {
   std::vector<RankFacts> facts;
-  for (const RankReport& report : reports) facts.push_back({report.pid, report.device, report.cores});
+  for (const RankReport& report : reports) facts.push_back({report.pid, report.device, report.cores, report.gpu});
   return LayoutTable(layout, hosts, facts);
 }
 

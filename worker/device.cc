@@ -4,13 +4,12 @@
 #include <ATen/Version.h>
 #include <ATen/cpu/Utils.h>
 #include <c10/core/DeviceGuard.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 #include <torch/version.h>
 
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
-#include <map>
 
 #include "common/error.h"
 #include "worker/memory_plan.h"
@@ -126,19 +125,6 @@ void SynchronizeDevice(c10::Device device) {
 #else
   HULLFT_CHECK(device.is_cpu());
 #endif
-}
-
-std::string SharedGpuWarning(const std::vector<std::string>& workers) {
-  std::map<std::string, std::vector<size_t>> users;
-  for (size_t rank = 0; rank < workers.size(); ++rank) users[workers[rank]].push_back(rank);
-  std::vector<std::string> shared;
-  for (const auto& [device, ranks] : users) {
-    if (ranks.size() < 2 || device.ends_with(" cpu")) continue;
-    shared.push_back(fmt::format("{} (workers {})", device, fmt::join(ranks, ", ")));
-  }
-  if (shared.empty()) return "";
-  return fmt::format("GPUs used by more than one worker, which share its speed and memory: {}",
-                     fmt::join(shared, "; "));
 }
 
 }  // namespace hullft::worker

@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace hullft::worker {
 
@@ -36,10 +35,5 @@ int64_t FreeMemory(c10::Device device);
 
 // Waits until everything that this thread gave the device is done. Nothing on the CPU.
 void SynchronizeDevice(c10::Device device);
-
-// Two workers on one GPU work, but each gets about half of it, and NCCL refuses them. workers[i]: what rank i uses, as
-// "HOST DeviceIdentity"; "HOST cpu" may repeat. One sentence naming every GPU used twice and its ranks, "" when none
-// is.
-std::string SharedGpuWarning(const std::vector<std::string>& workers);
 
 }  // namespace hullft::worker

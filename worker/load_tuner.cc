@@ -83,8 +83,8 @@ std::unique_ptr<Tuner> Read(const TunerOptions& options, bool share, std::shared
   return tuner;
 }
 
-// Null where the first worker of the node is out of reach, for example in a container of its own: then this worker reads
-// the checkpoint itself.
+// Null where the first worker of the node is out of reach, for example in a container of its own: then this worker
+// reads the checkpoint itself.
 std::shared_ptr<float> Map(const std::string& handle, int64_t elements) {
   try {
     return Memory(SharedWeights::Open(handle, elements));
@@ -196,10 +196,9 @@ std::unique_ptr<Tuner> LoadTunerShared(const TunerOptions& options, const Weight
   }
   if (cpus != 0) return LoadOnCpus(options, exchange);
 #ifdef HULLFT_CUDA
-  const std::string warning = SharedGpuWarning(identities);
-  if (!warning.empty() && exchange.all.rank == 0) spdlog::warn("{}", warning);
+  const size_t gpus = std::set<std::string>(identities.begin(), identities.end()).size();
   const c10::DeviceGuard guard(device);
-  return LoadOnGpus(options, exchange, device, warning.empty());
+  return LoadOnGpus(options, exchange, device, gpus == identities.size());
 #else
   throw Error(Code::kInternal, "a GPU in a build without CUDA");
 #endif

@@ -15,7 +15,7 @@ namespace hullft::worker {
 
 // Collective over exchange.all. The workers must be all on CPUs or all on GPUs (kUsage; otherwise make one exchange for
 // each kind). A failure of one worker is thrown on all, naming it; a worker that is gone is the transport's kPeer, or
-// NCCL's after exchange.timeout. Warns on worker 0 of GPUs with more than one worker. Alone: Tuner::Load.
+// NCCL's after exchange.timeout. Alone: Tuner::Load.
 std::unique_ptr<Tuner> LoadTunerShared(const TunerOptions& options, const WeightExchange& exchange);
 
 }  // namespace hullft::worker

@@ -10,6 +10,7 @@
 #include "common/comm/launch.h"
 #ifdef HULLFT_MPI
 #include "common/comm/mpi.h"
+#include "coordinator/commands/end_job.h"
 #endif
 #include "common/error.h"
 #include "common/log.h"
@@ -98,11 +99,10 @@ int ThreadsOfRank(const comm::Communicator& world) {
   return bound ? cores : std::max(1, cores / static_cast<int>(here));
 }
 
-// Every rank takes part; the job ends with rank 0's error, which the other ranks met or told rank 0.
-index::CorpusInfo BuildUnderMpi(index::BuildSettings settings, const BuildModels& models, bool* prints) {
+// Every rank takes part. Returns on rank 0.
+index::CorpusInfo BuildUnderMpi(index::BuildSettings settings, const BuildModels& models) {
   comm::MpiWorld mpi;
   comm::Communicator& world = mpi.world();
-  *prints = world.rank() == 0;
   InitLogging("info", world.rank());
   if (settings.threads == 0) settings.threads = ThreadsOfRank(world);
   index::CorpusInfo info;
@@ -113,12 +113,7 @@ index::CorpusInfo BuildUnderMpi(index::BuildSettings settings, const BuildModels
   } catch (const Error& error) {
     failure = error;
   }
-  try {
-    mpi.Shutdown(comm::After(std::chrono::seconds(10)));
-  } catch (const Error& error) {  // a rank is in the midst of long work
-    mpi.Abort(failure ? failure->what() : error.what(), ExitStatus(failure ? failure->code() : error.code()));
-  }
-  if (failure && *prints) throw *failure;
+  EndJob(mpi, failure, std::chrono::seconds(10));
   return info;
 }
 #endif
@@ -169,9 +164,7 @@ int Build(const Arguments& args) {
     return 0;
   }
 #ifdef HULLFT_MPI
-  bool prints = true;
-  const index::CorpusInfo info = BuildUnderMpi(s, models, &prints);
-  if (prints) PrintInfo(info);
+  PrintInfo(BuildUnderMpi(s, models));
   return 0;
 #else
   throw Error(Code::kUsage, "this build has no MPI",

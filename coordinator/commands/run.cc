@@ -11,6 +11,7 @@
 #include "common/comm/launch.h"
 #ifdef HULLFT_MPI
 #include "common/comm/mpi.h"
+#include "coordinator/commands/end_job.h"
 #endif
 #include "common/error.h"
 #include "common/hash.h"
@@ -80,7 +81,7 @@ int RankThreads(const RunSettings& settings, const comm::Communicator& world) {
   return cores == static_cast<int>(std::thread::hardware_concurrency()) ? std::max(1, cores / workers) : cores;
 }
 
-// The whole job ends with rank 0's error; the other ranks met the same one, or told rank 0 theirs.
+// Returns on rank 0.
 RunOutcome RunUnderMpi(const RunPlan& plan, RankContext context) {
   comm::MpiWorld mpi;
   comm::Communicator& world = mpi.world();
@@ -99,12 +100,7 @@ RunOutcome RunUnderMpi(const RunPlan& plan, RankContext context) {
     failure = error;
     spdlog::debug("rank {}: {}", world.rank(), error.what());
   }
-  try {
-    mpi.Shutdown(comm::After(std::chrono::seconds(failure ? 10 : 60)));
-  } catch (const Error& error) {  // a rank hangs; what went wrong before says more of why
-    mpi.Abort(failure ? failure->what() : error.what(), ExitStatus(failure ? failure->code() : error.code()));
-  }
-  if (failure && world.rank() == 0) throw *failure;
+  EndJob(mpi, failure, std::chrono::seconds(failure ? 10 : 60));
   return outcome;
 }
 #endif

@@ -32,12 +32,31 @@ TEST(Layout, FirstRankOfAHostIsItsShardAndTheOthersWork) {
 TEST(Layout, TableHasALineForEachRank) {
   const std::vector<std::string> hosts = {"node-a", "node-a", "b"};
   const Layout layout = MakeLayout(hosts, std::vector<int64_t>{5, 5, 5, 5});
-  const std::vector<RankFacts> facts = {{10, "", "0-3"}, {11, "cpu", "0-3,8"}, {1234, "cpu", "1"}};
+  const std::vector<RankFacts> facts = {{10, "", "0-3", ""}, {11, "cpu", "0-3,8", ""}, {1234, "cpu", "1", ""}};
   EXPECT_EQ(LayoutTable(layout, hosts, facts),
             "rank  host    pid   roles              device  cores  partitions\n"
             "0     node-a  10    coordinator+shard  -       0-3    0,2\n"
             "1     node-a  11    worker             cpu     0-3,8  -\n"
             "2     b       1234  shard+worker       cpu     1      1,3\n");
+}
+
+// Two ranks that both see their GPU as number 0 have the same one only where its bus address is the same, too.
+TEST(Layout, TableWarnsOfSharedGpus) {
+  const std::vector<std::string> hosts = {"a", "a", "a", "b", "b", "b"};
+  const Layout layout = MakeLayout(hosts, std::vector<int64_t>{5, 5});
+  const auto warnings = [&](const std::vector<std::string>& gpus) {
+    std::vector<RankFacts> facts;
+    for (const std::string& gpu : gpus) facts.push_back({1, gpu.empty() ? "" : "cuda:0", "0", gpu});
+    const std::string table = LayoutTable(layout, hosts, facts);
+    const size_t at = table.find("warning");
+    return at == std::string::npos ? "" : table.substr(at);
+  };
+  EXPECT_EQ(warnings({"", "01:00", "02:00", "", "01:00", "02:00"}), "");
+  EXPECT_EQ(warnings({"", "01:00", "01:00", "", "01:00", "02:00"}),
+            "warning: ranks 1-2 share GPU 01:00 of a, its speed and its memory\n");
+  EXPECT_EQ(warnings({"", "01:00", "01:00", "02:00", "01:00", "02:00"}),
+            "warning: ranks 1-2 share GPU 01:00 of a, its speed and its memory\n"
+            "warning: ranks 3,5 share GPU 02:00 of b, its speed and its memory\n");
 }
 
 TEST(Layout, RangesOfNumbers) {

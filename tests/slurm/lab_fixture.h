@@ -70,12 +70,13 @@ class SlurmTest : public RunTest {
     EXPECT_EQ(status, 0) << text;
     return text.substr(0, text.find('\n'));
   }
-  // `hullft WORDS` started by srun on all three nodes, without a job script.
+  // `hullft WORDS` (or another program) started by srun on all three nodes, without a job script.
   static std::pair<int, std::string> Srun(int per_node, const std::vector<std::string>& words,
-                                          const std::string& environment = "") {
+                                          const std::string& environment = "",
+                                          const std::string& program = HULLFT_BINARY) {
     std::string command =
         fmt::format("on ctl env SLURM_PMIX_FENCE=ring {} srun -K1 --mpi=pmix -N3 --ntasks-per-node={} {}", environment,
-                    per_node, HULLFT_BINARY);
+                    per_node, program);
     for (const std::string& word : words) command += " '" + word + "'";
     return Lab(command);
   }

@@ -54,17 +54,38 @@ TEST_F(SlurmTest, BadUsage) {
   EXPECT_FALSE(fs::exists(base_ / "none"));
 }
 
+// The first run leaves each node its copies; the second finds that of n2 damaged.
 TEST_F(SlurmTest, ADamagedPartitionOfOneNode) {
-  fs::copy(base_ / "corpus4", base_ / "flipped", fs::copy_options::recursive);
-  const fs::path file = base_ / "flipped/part-00003/vectors.faiss";
-  std::string bytes = ReadFile(file);
-  bytes[bytes.size() - 3] = static_cast<char>(bytes[bytes.size() - 3] ^ 4);
-  WriteFileAtomic(file, bytes);
-  const auto outcome = Srun(2, RunWords("flipped", "none", {"--stage", "/dev/shm/stage"}));
+  const std::vector<std::string> stage = {"--stage", "/dev/shm/stage"};
+  const auto [status, text] = Srun(2, RunWords("corpus4", "staged", stage));
+  ASSERT_EQ(status, 0) << text;
+  EXPECT_EQ(Comparable("staged"), Comparable("reference"));
+  const auto [damaged, said] =
+      Lab("on n2 bash -c 'printf x | dd of=$(ls /dev/shm/stage/*/part-*/vectors.faiss | head -n 1) bs=1 seek=99 "
+          "conv=notrunc'");
+  ASSERT_EQ(damaged, 0) << said;
+  const auto outcome = Srun(2, RunWords("corpus4", "none", stage));
   ExpectEnd(outcome, ExitStatus(Code::kData), "vectors.faiss has another checksum");
-  EXPECT_THAT(outcome.second, ::testing::ContainsRegex("partition 3 on (host )?n[123]"));
+  EXPECT_THAT(outcome.second, ::testing::ContainsRegex("partition [0-3] on n2: "));
   const size_t once = outcome.second.find("has another checksum");
   EXPECT_EQ(once, outcome.second.rfind("has another checksum")) << outcome.second;
+  EXPECT_FALSE(fs::exists(base_ / "none"));
+}
+
+TEST_F(SlurmTest, MoreNodesThanPartitions) {
+  ExpectEnd(Srun(2, RunWords("corpus2", "none")), ExitStatus(Code::kUsage),
+            "3 ranks would be shards of a corpus with 2 partitions");
+  EXPECT_FALSE(fs::exists(base_ / "none"));
+}
+
+// Rank 3, the worker of the second node, has another setting.
+TEST_F(SlurmTest, ARankThatDiffers) {
+  std::vector<std::string> words = RunWords("corpus4", "none");
+  words.insert(words.begin(),
+               {"-c", "[ $SLURM_PROCID != 3 ] || set -- \"$@\" --lr 0.5; exec \"$0\" \"$@\"", HULLFT_BINARY});
+  ExpectEnd(Srun(2, words, "", "bash"), ExitStatus(Code::kUsage),
+            "rank 3 on n2 has another setting than the other ranks: 'lr = 0.5'");
+  EXPECT_FALSE(fs::exists(base_ / "none"));
 }
 
 TEST_F(SlurmTest, ARankThatDiesOrHangsWhileLoading) {

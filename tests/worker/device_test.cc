@@ -54,14 +54,6 @@ TEST(ChooseDevice, DealsTheGpusOutInTurn) {
   }
 }
 
-TEST(SharedGpuWarning, NamesEachSharedGpuAndItsWorkers) {
-  EXPECT_EQ(SharedGpuWarning({}), "");
-  EXPECT_EQ(SharedGpuWarning({"a cpu", "a cpu", "a 0000:01:00.0", "b 0000:01:00.0"}), "");
-  EXPECT_EQ(SharedGpuWarning({"a 01", "a 02", "a 01", "b 01", "a 02", "a 01"}),
-            "GPUs used by more than one worker, which share its speed and memory: a 01 (workers 0, 2, 5); "
-            "a 02 (workers 1, 4)");
-}
-
 TEST(WaitOrThrow, EndsWhenDoneAndAtTheDeadline) {
   int calls = 0;
   WaitOrThrow("work", 3, std::chrono::minutes(1), [&] { return ++calls == 5; });
