@@ -19,6 +19,7 @@ std::vector<double> Shares(std::span<const double> weights) {
 // Floors of n w. A sum of rounded products can pass n by one; the last ones then give back.
 std::vector<int> Floors(const std::vector<double>& shares, int n) {
   std::vector<int> counts;
+  counts.reserve(shares.size());
   int64_t left = n;
   for (const double share : shares) {
     counts.push_back(static_cast<int>(std::min<int64_t>(left, static_cast<int64_t>(std::floor(n * share)))));
@@ -59,6 +60,7 @@ class Search {
   bool SwapPass() {
     const double threshold = -kMinImprovement * n_ * n_;
     std::vector<size_t> holders;
+    holders.reserve(m_);
     for (size_t i = 0; i < m_; ++i) {
       if (counts_[i] > 0) holders.push_back(i);
     }

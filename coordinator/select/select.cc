@@ -31,6 +31,7 @@ constexpr Named kMethods[] = {
 // Each row of the support as often as it counts.
 std::vector<int> Expand(std::span<const int> support, std::span<const int> counts) {
   std::vector<int> expanded;
+  expanded.reserve(static_cast<size_t>(std::accumulate(counts.begin(), counts.end(), 0)));
   for (size_t i = 0; i < support.size(); ++i) expanded.insert(expanded.end(), counts[i], support[i]);
   return expanded;
 }
