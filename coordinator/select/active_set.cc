@@ -23,13 +23,7 @@ class ActiveSetRun {
   }
 
   FrankWolfeResult Run() {
-    result_.stop = "max_iter";
-    while (result_.iterations < options_.max_iter) {
-      if (const char* stop = Update()) {
-        result_.stop = stop;
-        break;
-      }
-    }
+    Iterate(options_.max_iter, &result_, [this] { return Update(); });
     point_.Finish(support_, weights_, options_, &result_);
     return std::move(result_);
   }
@@ -70,12 +64,7 @@ class ActiveSetRun {
 
   // One update, or the reason why there is none (or no further one).
   const char* Update() {
-    double tc = 0, cc = 0;
-    for (size_t i = 0; i < support_.size(); ++i) {
-      const int row = static_cast<int>(support_[i]);
-      tc += weights_[i] * point_.tx(row);
-      cc += weights_[i] * point_.Product(row);
-    }
+    const auto [tc, cc] = point_.Products(support_, weights_);
     const double residual_sq = std::max(0.0, point_.target_sq() - 2 * tc + cc);
     if (std::sqrt(residual_sq) < options_.tol) return "tol";
     const int best = point_.Oracle();

@@ -84,13 +84,7 @@ class ReferenceRun {
         state_(Begin()) {}
 
   FrankWolfeResult Run() {
-    result_.stop = "max_iter";
-    while (result_.iterations < options_.max_iter) {
-      if (const char* stop = Update()) {
-        result_.stop = stop;
-        break;
-      }
-    }
+    Iterate(options_.max_iter, &result_, [this] { return Update(); });
     point_.Finish(state_.support(), state_.weights(), options_, &result_);
     return std::move(result_);
   }
@@ -100,12 +94,7 @@ class ReferenceRun {
     std::vector<int64_t> support;
     std::vector<double> weights;
     point_.Start(&support, &weights);
-    double tc = 0, cc = 0;
-    for (size_t i = 0; i < support.size(); ++i) {
-      const int row = static_cast<int>(support[i]);
-      tc += weights[i] * point_.tx(row);
-      cc += weights[i] * point_.Product(row);
-    }
+    const auto [tc, cc] = point_.Products(support, weights);
     return {point_.target_sq(), std::move(support), std::move(weights), tc, cc, most_};
   }
 

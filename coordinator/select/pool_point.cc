@@ -90,6 +90,16 @@ void PoolPoint::Set(std::span<const int64_t> support, std::span<const double> we
   }
 }
 
+PoolPoint::CenterProducts PoolPoint::Products(std::span<const int64_t> support, std::span<const double> weights) const {
+  CenterProducts products;
+  for (size_t i = 0; i < support.size(); ++i) {
+    const int row = static_cast<int>(support[i]);
+    products.tc += weights[i] * tx(row);
+    products.cc += weights[i] * Product(row);
+  }
+  return products;
+}
+
 std::span<const double> PoolPoint::Residual(std::span<const int64_t> support, std::span<const double> weights) {
   std::vector<double>& point = workspace_.residual;
   std::fill(point.begin(), point.end(), 0.0);

@@ -40,6 +40,12 @@ class PoolPoint {
   double target_sq() const { return target_sq_; }
   double tx(int row) const { return problem_.tx[static_cast<size_t>(row)]; }
 
+  // <t, c> and <c, c> from p.
+  struct CenterProducts {
+    double tc = 0, cc = 0;
+  };
+  CenterProducts Products(std::span<const int64_t> support, std::span<const double> weights) const;
+
   // The row's Gram column [K], kept until Release.
   const double* Column(int row);
   void Release(int row) { workspace_.columns.Unpin(row); }
@@ -68,6 +74,14 @@ class PoolPoint {
   double target_sq_ = 0;
   std::array<int, GramColumns::kMostPartners> guess_;
 };
+
+// Updates, at most max_iter, until one gives a reason to stop. update: that reason, or null; it counts the iterations.
+template <class Update>
+void Iterate(int max_iter, FrankWolfeResult* result, const Update& update) {
+  const char* stop = nullptr;
+  while (stop == nullptr && result->iterations < max_iter) stop = update();
+  result->stop = stop == nullptr ? "max_iter" : stop;
+}
 
 // The variants' loops. options have been checked.
 FrankWolfeResult RunReference(const FrankWolfeProblem& problem, const FrankWolfeOptions& options, Workspace* workspace);

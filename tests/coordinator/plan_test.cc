@@ -12,6 +12,7 @@
 #include "common/files.h"
 #include "coordinator/bench/measure.h"
 #include "coordinator/commands/commands.h"
+#include "tests/caught.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -96,13 +97,9 @@ TEST_F(PlanRates, AFileWithoutARateIsAnErrorThatNamesIt) {
   Figures other("other", {});
   other.Add({"other.figure", "nothing of use", 1, "x", {}, {}});
   const std::string path = Write("other.json", other);
-  try {
-    PlanCommand({"--rates", path});
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Code::kData);
-    EXPECT_THAT(error.what(), HasSubstr(path));
-  }
+  const Error error = Caught([&] { PlanCommand({"--rates", path}); });
+  EXPECT_EQ(error.code(), Code::kData);
+  EXPECT_THAT(error.what(), HasSubstr(path));
 }
 
 }  // namespace
