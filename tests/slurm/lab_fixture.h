@@ -53,9 +53,13 @@ class SlurmTest : public RunTest {
         return std::string(tool) + " is not installed (scripts/setup installs it)";
     }
     if (::geteuid() != 0) return "only root can make virtual nodes";
-    const auto [status, text] = Shell("ip netns add hullft-probe && unshare --mount --uts --ipc --pid --fork true");
-    Shell("ip netns del hullft-probe");
-    return status == 0 ? "" : "no right to make namespaces: " + text;
+    const auto [status, text] = Shell(
+        "ip netns add hullft-probe && ip -n hullft-probe link add br0 type bridge && "
+        "ip -n hullft-probe link add v0 type veth peer name v1 && rm -f /tmp/hullft-probe && "
+        "mknod /tmp/hullft-probe c 1 3 && "
+        "unshare --mount --uts --ipc --pid --fork --mount-proc mount -t tmpfs tmpfs /mnt");
+    Shell("ip netns del hullft-probe; rm -f /tmp/hullft-probe");
+    return status == 0 ? "" : "no right to make virtual nodes: " + text;
   }
 
   // Two ranks a node, a second for each task; `fault`: a hook of coordinator/test_hooks.h. Returns the job's number.
