@@ -123,6 +123,12 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }
 
+void MappedFile::Release(size_t begin, size_t end) const {
+  static const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t first = (begin + page - 1) / page * page, last = std::min(end, size_) / page * page;
+  if (first < last) ::madvise(static_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);  // a hint
+}
+
 AppendFile::AppendFile(const std::filesystem::path& path)
     : path_(path.string()), fd_(OpenOrThrow(path_, O_WRONLY | O_CREAT | O_APPEND, "open for appending")) {}
 

@@ -31,6 +31,9 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
   std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
+  // The bytes [begin, end) are not needed for now: they no longer count as this process's memory, and are read again
+  // when they are touched.
+  void Release(size_t begin, size_t end) const;
 
  private:
   void* data_ = nullptr;

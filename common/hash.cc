@@ -2,6 +2,8 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
+
 #include "common/error.h"
 #include "common/files.h"
 
@@ -22,7 +24,15 @@ std::string HashHex(std::string_view bytes) {
 
 std::string HashFileHex(const std::filesystem::path& path) {
   const MappedFile file(path);
-  return HashHex({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
+  const auto bytes = file.bytes();
+  Hasher hasher;
+  constexpr size_t kPiece = 16 << 20;  // of a mapped file, so that a large one does not count as memory in use
+  for (size_t at = 0; at < bytes.size(); at += kPiece) {
+    const size_t end = std::min(at + kPiece, bytes.size());
+    hasher.UpdateRaw({reinterpret_cast<const char*>(bytes.data()) + at, end - at});
+    file.Release(at, end);
+  }
+  return hasher.Hex();
 }
 
 struct Hasher::State {

@@ -19,6 +19,8 @@ class NpyFile {
   const std::vector<int64_t>& shape() const { return shape_; }
   // Row-major values, product(shape()) of them; valid while this object lives.
   std::span<const float> values() const { return values_; }
+  // What was read so far need not stay in memory.
+  void Release() const { file_.Release(0, file_.bytes().size()); }
 
  private:
   MappedFile file_;

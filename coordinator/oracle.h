@@ -13,20 +13,21 @@
 #include <vector>
 
 #include "coordinator/select/trajectory.h"
+#include "index/block_scan.h"
 #include "index/corpus.h"
 
 namespace hullft::coordinator {
 
-// Some rows of a shard: float32 [ids][d], row-major; not owned.
+// Some rows of a shard, and their ids; not owned.
 struct OraclePart {
-  std::span<const float> rows;
+  index::EmbeddingRows rows;
   std::span<const index::SequenceId> ids;
 };
 
 struct OracleAnswer {
   double score = -std::numeric_limits<double>::infinity();  // so where the shard holds nothing
   uint64_t id = std::numeric_limits<uint64_t>::max();
-  std::span<const float> row;
+  std::vector<float> row;
 };
 
 class Oracle {

@@ -159,7 +159,7 @@ void Round::FetchTokens(std::vector<Own>* own) {
   std::vector<TokenLists> answers(shards_.size());
   const std::vector<IdList> asked = Exchange(kTokenIds, std::move(requests));
   for (size_t s = 0; s < asked.size(); ++s) {
-    for (const uint64_t id : asked[s].ids) answers[s].tokens.push_back(Holder(id).ReadTokens({id}));
+    for (const uint64_t id : asked[s].ids) answers[s].tokens.push_back(Holder(id).ReadTokens(index::SequenceId{id}));
   }
   std::vector<TokenLists> tokens = Exchange(kTokens, std::move(answers));
   for (size_t s = 0; s < tokens.size(); ++s) {

@@ -49,7 +49,7 @@ void Round::ChooseGlobally(const RoundWork& work, std::vector<Own>* own) {
   const auto start = std::chrono::steady_clock::now();
   if (oracle_ == nullptr) {  // here and not when the run starts, so that the other shards hear of an error
     std::vector<OraclePart> parts;
-    for (const auto& partition : partitions_) parts.push_back({partition->vectors(), partition->ids()});
+    for (const auto& partition : partitions_) parts.push_back({partition->rows(), partition->ids()});
     oracle_ = std::make_unique<Oracle>(std::move(parts), dim_, settings_.threads);
   }
   const auto d = static_cast<size_t>(dim_);

@@ -17,6 +17,7 @@ namespace hullft::index {
 namespace {
 namespace fs = std::filesystem;
 
+constexpr int64_t kTokenizedAtATime = 4096;     // texts with given embeddings
 constexpr std::chrono::milliseconds kLook{50};  // between two looks at whether the step is over
 
 // Texts for another rank to tokenize and embed; no texts: there are none left.
@@ -55,11 +56,12 @@ Made Compute(const EmbedPlan& plan, int32_t partition, int64_t first, std::span<
   made.partition = partition;
   made.first = first;
   made.tokens.resize(texts.size());
-  made.vectors.resize(texts.size() * static_cast<size_t>(plan.embed.dim));
   ParallelFor(static_cast<int64_t>(texts.size()), plan.threads, [&](int64_t i) {
     made.tokens[static_cast<size_t>(i)] = plan.tokenize.tokenize(texts[static_cast<size_t>(i)]);
   });
-  if (plan.given == nullptr) plan.embed.embed(texts, made.vectors);
+  if (plan.given != nullptr) return made;  // its rows are taken when the partition is written
+  made.vectors.resize(texts.size() * static_cast<size_t>(plan.embed.dim));
+  plan.embed.embed(texts, made.vectors);
   return made;
 }
 
@@ -70,6 +72,11 @@ FinishedPartition Describe(const fs::path& folder) {
   return {info.number,     manifest.duplicates, static_cast<int64_t>(fs::file_size(file)),
           info.sequences,  info.text_bytes,     info.tokens,
           info.disk_bytes, info.digest,         HashFileHex(file)};
+}
+
+// Given embeddings are not logged: they cost nothing to read again.
+int LoggedDim(const EmbedPlan& plan) {
+  return plan.given != nullptr ? 0 : plan.embed.dim;
 }
 
 // The partitions of this rank. Batches are taken and come back made in any order, by any thread.
@@ -92,7 +99,8 @@ class OwnPartitions {
       OpenNext();
     }
     Batch batch{current_->number, next_row_, {}};
-    const int64_t end = std::min<int64_t>(next_row_ + plan_.settings.batch, current_->staged.size());
+    const int64_t size = plan_.given != nullptr ? kTokenizedAtATime : plan_.settings.batch;
+    const int64_t end = std::min<int64_t>(next_row_ + size, current_->staged.size());
     while (next_row_ < end) batch.texts.push_back(current_->staged[next_row_++].text);
     return batch;
   }
@@ -104,9 +112,7 @@ class OwnPartitions {
     Part& p = *found->second;
     const auto rows = static_cast<int64_t>(made.tokens.size());
     HULLFT_CHECK(rows > 0 && made.first >= p.log.rows() && made.first + rows <= p.staged.size());
-    HULLFT_CHECK(made.vectors.size() == made.tokens.size() * static_cast<size_t>(plan_.embed.dim));
-    for (int64_t i = 0; plan_.given != nullptr && i < rows; ++i)
-      std::ranges::copy(plan_.given->Row(p.staged[made.first + i].row), made.vectors.begin() + i * plan_.embed.dim);
+    HULLFT_CHECK(made.vectors.size() == made.tokens.size() * static_cast<size_t>(LoggedDim(plan_)));
     const int64_t first = made.first;
     p.waiting.emplace(first, std::move(made));
     while (!p.waiting.empty() && p.waiting.begin()->first == p.log.rows()) {
@@ -134,10 +140,11 @@ class OwnPartitions {
       manifest.info.number = part->number;
       manifest.partitions = plan_.settings.partitions;
       manifest.dim = plan_.embed.dim;
+      manifest.embedding_type = plan_.settings.embedding_type;
       manifest.encoder_digest = plan_.embed.digest;
       manifest.tokenizer_digest = plan_.tokenize.digest;
       const fs::path folder = PartitionFolder(plan_.building, part->number);
-      WritePartition(folder, part->staged, part->log, std::move(manifest));
+      WritePartition(folder, {part->staged, part->log, plan_.given}, std::move(manifest), plan_.threads);
       FinishedPartition finished = Describe(folder);
       const std::lock_guard lock(mutex_);
       finished_.partitions.push_back(std::move(finished));
@@ -152,7 +159,9 @@ class OwnPartitions {
  private:
   struct Part {
     Part(const EmbedPlan& plan, int p)
-        : number(p), staged(plan.building / "staging", p, plan.bases), log(LogFile(plan.building, p), plan.embed.dim) {}
+        : number(p),
+          staged(plan.building / "staging", p, plan.bases),
+          log(LogFile(plan.building, p), LoggedDim(plan)) {}
     const int32_t number;
     const StagedPartition staged;
     EmbeddingLog log;

@@ -138,7 +138,8 @@ class Builder {
          {"width", std::to_string(functions_.embed.dim)},
          {"tokenizer", functions_.tokenize.digest},
          {"settings", fmt::format("{} {} {} {} {} {}", settings_.output, settings_.partitions, settings_.chunk_bytes,
-                                  settings_.max_line_bytes, settings_.batch, settings_.embeddings)}}};
+                                  settings_.max_line_bytes, settings_.batch, settings_.embeddings)},
+         {"type of stored embeddings", std::string(EmbeddingTypeName(settings_.embedding_type))}}};
   }
 
   void CompareModels(const BuildTeam::Reports& reports) const {
@@ -162,9 +163,10 @@ class Builder {
     EmbedFunction& embed = functions_.embed;
     if (!settings_.embeddings.empty()) {
       const GivenEmbeddings given(settings_.embeddings, embed.dim);
-      given.Check();
+      given.Check(threads_);
+      given_hash_ = HashFileHex(settings_.embeddings);
       embed.dim = given.dim();
-      if (embed.digest.empty()) embed.digest = HashFileHex(settings_.embeddings);
+      if (embed.digest.empty()) embed.digest = given_hash_;
       plan.rows_wanted = given.rows();
     }
     inputs_ = ListInputs(settings_.inputs);
@@ -224,7 +226,8 @@ class Builder {
             {"partitions", settings_.partitions},
             {"chunk_bytes", settings_.chunk_bytes},
             {"max_line_bytes", settings_.max_line_bytes},
-            {"embeddings", settings_.embeddings.empty() ? "" : HashFileHex(settings_.embeddings)},
+            {"embeddings", given_hash_},
+            {"embedding_type", EmbeddingTypeName(settings_.embedding_type)},
             {"encoder_digest", functions_.embed.digest},
             {"dim", functions_.embed.dim},
             {"tokenizer_digest", functions_.tokenize.digest}};
@@ -269,7 +272,8 @@ class Builder {
     CorpusManifest manifest;
     CorpusInfo& info = manifest.info;
     info = {output_, settings_.partitions,    functions_.embed.dim,       0,  0,
-            0,       functions_.embed.digest, functions_.tokenize.digest, "", {}};
+            0,       functions_.embed.digest, functions_.tokenize.digest, "", settings_.embedding_type,
+            {}};
     ContentDigest content;
     for (const FinishedPartition& part : parts) {
       info.sequences += part.sequences;
@@ -332,6 +336,7 @@ class Builder {
   std::optional<LockFile> lock_;  // on rank 0
   BuildFunctions functions_;
   std::vector<InputFile> inputs_;
+  std::string given_hash_;  // of given embeddings, on rank 0
   Plan plan_;
   bool mine_ = false;  // the working folder is this build's
   CorpusInfo info_;

@@ -46,10 +46,11 @@ struct BuildSettings {
   std::string rejects;                // where bad records are listed; "": OUTPUT.rejects.jsonl
   int batch = 128;                    // sequences embedded between two points of no loss
   int64_t block_bytes = 64 << 20;     // of a plain JSONL file: what a rank reads at a time
-  int threads = 0;                    // for tokenizing, of this rank; 0: hullft::UsableCores()
-  bool force = false;                 // start over, and replace a finished corpus
-  bool quiet = false;                 // no progress
-  std::function<bool()> stop;         // asked between batches: true ends the build in order (kInterrupted)
+  EmbeddingType embedding_type = EmbeddingType::kF32;  // as which embeddings are stored; they are rounded to it once
+  int threads = 0;             // for tokenizing and writing, of this rank; 0: hullft::UsableCores()
+  bool force = false;          // start over, and replace a finished corpus
+  bool quiet = false;          // no progress
+  std::function<bool()> stop;  // asked between batches: true ends the build in order (kInterrupted)
 
   // All faults in one kUsage error.
   void Validate() const;

@@ -20,13 +20,17 @@ CorpusInfo ReadCorpusInfo(const fs::path& folder) {
 
 namespace {
 
-// A flipped bit in the vectors or ids would change results without a word; the blocks of the store have RocksDB's own
-// checksums.
-VectorIndex ReadVectors(const fs::path& folder, const PartitionManifest& manifest) {
-  std::string hash;
-  VectorIndex vectors = VectorIndex::Read(folder / kVectorsFile, &hash);
-  CheckHash(folder / kVectorsFile, EntryOf(manifest, kVectorsFile), hash);
-  return vectors;
+// A partition must be the one that the corpus was built with; a copy on a node's own disk has no corpus manifest.
+void CheckBelongs(const fs::path& corpus, const fs::path& folder) {
+  if (!fs::exists(corpus / "corpus.json")) return;
+  const fs::path file = folder / "manifest.json";
+  for (const FileEntry& entry : ReadCorpusManifest(corpus).files) {
+    if (corpus / entry.path != file) continue;
+    if (HashFileHex(file) == entry.hash) return;
+    throw Error(Code::kData, folder.string() + " is not the partition that this corpus was built with",
+                "it was swapped or built again: copy it again from a good corpus");
+  }
+  throw DataError("{} is not listed in {}", folder.string(), (corpus / "corpus.json").string());
 }
 
 }  // namespace
@@ -36,8 +40,8 @@ struct Partition::Impl {
       : folder(f),
         manifest(std::move(m)),
         id_file(f / kIdsFile),
-        vectors(ReadVectors(folder, manifest)),
-        store(f / kStoreFolder) {
+        flat(OpenFlatIndex(f, manifest)),
+        store(f / kStoreFolder, manifest.embedding_type) {
     CheckHash(folder / kIdsFile, EntryOf(manifest, kIdsFile), HashFileHex(folder / kIdsFile));
     ids = {reinterpret_cast<const SequenceId*>(id_file.bytes().data()), id_file.bytes().size() / sizeof(SequenceId)};
   }
@@ -51,7 +55,7 @@ struct Partition::Impl {
   const fs::path folder;
   const PartitionManifest manifest;
   const MappedFile id_file;
-  const VectorIndex vectors;
+  const std::unique_ptr<FlatIndex> flat;
   const StoreReader store;
   std::span<const SequenceId> ids;
 };
@@ -62,14 +66,14 @@ Partition::~Partition() = default;
 std::unique_ptr<Partition> Partition::Open(const fs::path& corpus, int number) {
   const fs::path folder = PartitionFolder(corpus, number);
   PartitionManifest manifest = ReadPartitionManifest(folder);
+  CheckBelongs(corpus, folder);
   if (const std::string fault = FileFault(folder, manifest); !fault.empty())
     throw Error(Code::kData, fault, "the corpus is damaged: build it again, or copy it again");
   std::unique_ptr<Partition> partition(new Partition());
   partition->impl_ = std::make_unique<Impl>(folder, std::move(manifest));
   const Impl& p = *partition->impl_;
-  if (p.manifest.info.number != number || p.vectors.dim() != p.manifest.dim ||
-      p.vectors.size() != p.manifest.info.sequences ||
-      static_cast<int64_t>(p.ids.size()) != p.manifest.info.sequences) {
+  if (p.manifest.info.number != number || p.flat->dim() != p.manifest.dim ||
+      p.flat->size() != p.manifest.info.sequences || static_cast<int64_t>(p.ids.size()) != p.manifest.info.sequences) {
     throw Error(Code::kData, folder.string() + ": the files do not fit the manifest", "hullft index verify says more");
   }
   return partition;
@@ -81,8 +85,8 @@ const PartitionInfo& Partition::info() const {
 int Partition::dim() const {
   return impl_->manifest.dim;
 }
-std::span<const float> Partition::vectors() const {
-  return impl_->vectors.vectors();
+EmbeddingRows Partition::rows() const {
+  return impl_->flat->rows();
 }
 std::span<const SequenceId> Partition::ids() const {
   return impl_->ids;
@@ -91,9 +95,10 @@ bool Partition::Contains(SequenceId id) const {
   return impl_->Row(id) >= 0;
 }
 
-std::vector<std::vector<Hit>> Partition::Search(std::span<const float> queries, int nq, int k) const {
+std::vector<std::vector<Hit>> Partition::Search(std::span<const float> queries, int nq, int k,
+                                                const SearchOptions& options) const {
   std::vector<std::vector<Hit>> hits(static_cast<size_t>(nq));
-  const auto rows = impl_->vectors.Search(queries, nq, k);
+  const auto rows = impl_->flat->Search(queries, nq, k, options);
   for (size_t q = 0; q < hits.size(); ++q) {
     for (const RowHit& hit : rows[q]) hits[q].push_back({hit.score, impl_->ids[static_cast<size_t>(hit.row)]});
   }
@@ -101,18 +106,34 @@ std::vector<std::vector<Hit>> Partition::Search(std::span<const float> queries, 
 }
 
 void Partition::ReadEmbedding(SequenceId id, std::span<float> out) const {
-  const int64_t row = impl_->Row(id);
-  if (row < 0) throw DataError("{} holds no sequence with id {}", impl_->folder.string(), id.value);
+  ReadEmbeddings({&id, 1}, out);
+}
+
+void Partition::ReadEmbeddings(std::span<const SequenceId> ids, std::span<float> out) const {
   const auto d = static_cast<size_t>(dim());
-  HULLFT_CHECK(out.size() == d);
-  std::copy_n(vectors().begin() + row * dim(), d, out.begin());
+  HULLFT_CHECK(out.size() == ids.size() * d);
+  std::vector<int64_t> rows;
+  for (const SequenceId id : ids) {
+    rows.push_back(impl_->Row(id));
+    if (rows.back() < 0) throw DataError("{} holds no sequence with id {}", impl_->folder.string(), id.value);
+  }
+  impl_->flat->Prefetch(rows);
+  std::vector<float> scratch;
+  for (size_t i = 0; i < rows.size(); ++i)
+    std::ranges::copy(this->rows().Get(static_cast<size_t>(rows[i]), 1, &scratch), out.begin() + i * d);
 }
 
 std::vector<int32_t> Partition::ReadTokens(SequenceId id) const {
-  return impl_->store.Tokens(id);
+  return std::move(ReadTokens({&id, 1})[0]);
 }
 std::string Partition::ReadText(SequenceId id) const {
-  return impl_->store.Text(id);
+  return std::move(ReadTexts({&id, 1})[0]);
+}
+std::vector<std::vector<int32_t>> Partition::ReadTokens(std::span<const SequenceId> ids) const {
+  return impl_->store.Tokens(ids);
+}
+std::vector<std::string> Partition::ReadTexts(std::span<const SequenceId> ids) const {
+  return impl_->store.Texts(ids);
 }
 std::string Partition::ReadMetadata(SequenceId id) const {
   return impl_->store.Metadata(id);

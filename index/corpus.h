@@ -12,6 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "index/block_scan.h"
+#include "index/embedding_type.h"
+#include "index/vector_index.h"
+
 namespace hullft::index {
 
 // (input file number, record number): the same whatever P, the ranks or the order of work.
@@ -39,6 +43,7 @@ struct CorpusInfo {
   std::string encoder_digest;    // worker::Encoder::digest() at build, or the hash of the .npy that was given
   std::string tokenizer_digest;  // of the language model's tokenizer; tokens are stored without special ones
   std::string digest;            // of the whole corpus's content; does not depend on ranks or order of work
+  EmbeddingType embedding_type = EmbeddingType::kF32;
   std::vector<PartitionInfo> parts;
 };
 
@@ -47,8 +52,8 @@ CorpusInfo ReadCorpusInfo(const std::filesystem::path& folder);
 
 class Partition {
  public:
-  // Checks the files' sizes and the checksums of vectors and ids, which are read whole. The blocks of the store are
-  // checked when they are read; everything at once by `index verify`. Throws kData naming the file.
+  // Checks the files' sizes and the checksums of ids and, up to 1 GiB, of vectors. Larger vectors and the blocks of the
+  // store are checked when they are read; everything at once by `index verify`. Throws kData naming the file.
   static std::unique_ptr<Partition> Open(const std::filesystem::path& corpus, int number);
   ~Partition();
 
@@ -56,14 +61,18 @@ class Partition {
   int dim() const;
 
   // The k best by inner product for each of nq queries (row-major [nq][d]); fewer when the partition is smaller.
-  std::vector<std::vector<Hit>> Search(std::span<const float> queries, int nq, int k) const;
-  // All embeddings, row-major [sequences][d], and the id of each row: for the global oracle. Valid while open.
-  std::span<const float> vectors() const;
+  std::vector<std::vector<Hit>> Search(std::span<const float> queries, int nq, int k,
+                                       const SearchOptions& options = {}) const;
+  // All embeddings and the id of each row: for the global oracle. Valid while open. Mapped, not read.
+  EmbeddingRows rows() const;
   std::span<const SequenceId> ids() const;
 
-  // Each of these throws kData when an id is not in this partition.
+  // Each of these throws kData when an id is not in this partition. Those of several ids answer in their order.
   bool Contains(SequenceId id) const;
-  void ReadEmbedding(SequenceId id, std::span<float> out) const;  // d values
+  void ReadEmbedding(SequenceId id, std::span<float> out) const;                     // d values
+  void ReadEmbeddings(std::span<const SequenceId> ids, std::span<float> out) const;  // row-major [ids][d]
+  std::vector<std::vector<int32_t>> ReadTokens(std::span<const SequenceId> ids) const;
+  std::vector<std::string> ReadTexts(std::span<const SequenceId> ids) const;
   std::vector<int32_t> ReadTokens(SequenceId id) const;
   std::string ReadText(SequenceId id) const;
   std::string ReadMetadata(SequenceId id) const;  // the record's "meta" as JSON text, "" when it had none

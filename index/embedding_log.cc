@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include "common/error.h"
 #include "common/files.h"
@@ -13,6 +14,8 @@
 namespace hullft::index {
 namespace {
 
+constexpr std::chrono::seconds kSyncEvery{1};
+constexpr size_t kKept = 64 << 20;               // bytes of the map that a visitor may still look at
 constexpr uint64_t kMagic = 0x31676f4c66746c48;  // "HltfLog1"
 
 // Before each batch. The payload: uint32 token counts [rows], int32 tokens, float32 embeddings [rows][dim].
@@ -40,12 +43,13 @@ void Append(std::string* to, const void* data, size_t bytes) {
 EmbeddingLog::EmbeddingLog(std::filesystem::path path, int dim)
     : path_(std::move(path)), dim_(static_cast<size_t>(dim)) {
   { const AppendFile create(path_); }
-  size_t at = 0, size = 0;
+  size_t at = 0, size = 0, released = 0;
   {
     const MappedFile map(path_);
     size = map.bytes().size();
     Header header;
     while (ReadHeader(map.bytes(), at, &header)) {
+      if (at > released + kKept) map.Release(std::exchange(released, at), at);
       if (header.first_row != static_cast<uint64_t>(rows_) ||
           Hash64(Payload(map.bytes(), at, header)) != header.payload_hash)
         break;
@@ -70,7 +74,11 @@ void EmbeddingLog::Append(std::span<const std::vector<int32_t>> tokens, std::spa
   std::memcpy(batch.data(), &header, sizeof header);
   AppendFile file(path_);
   file.Append(batch);
-  file.Sync();
+  const auto now = std::chrono::steady_clock::now();
+  if (now - synced_ > kSyncEvery) {
+    file.Sync();
+    synced_ = now;
+  }
   rows_ += static_cast<int64_t>(tokens.size());
 }
 
@@ -79,7 +87,9 @@ void EmbeddingLog::ForEach(
   const MappedFile map(path_);
   Header header;
   int64_t row = 0;
+  size_t released = 0;
   for (size_t at = 0; ReadHeader(map.bytes(), at, &header); at += sizeof header + header.payload_bytes) {
+    if (at > released + kKept) map.Release(std::exchange(released, at - kKept), at - kKept);
     const auto* counts = reinterpret_cast<const uint32_t*>(Payload(map.bytes(), at, header).data());
     const auto* tokens = reinterpret_cast<const int32_t*>(counts + header.rows);
     const auto* embedding =

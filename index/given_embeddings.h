@@ -16,8 +16,11 @@ class GivenEmbeddings {
   int64_t rows() const { return file_.shape()[0]; }
   int dim() const { return static_cast<int>(file_.shape()[1]); }
   std::span<const float> Row(int64_t r) const;
-  // Reads all of it. Throws kData, naming the first row with NaN, infinity or nothing but zeros; warns of lengths that are not 1.
-  void Check() const;
+  // What was read so far need not stay in memory.
+  void Release() const { file_.Release(); }
+  // Reads all of it. Throws kData, naming the first row with NaN, infinity or nothing but zeros; warns of lengths that
+  // are not 1.
+  void Check(int threads) const;
 
  private:
   const std::string path_;

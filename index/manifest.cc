@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
+#include "common/parallel.h"
 
 namespace hullft::index {
 namespace {
@@ -40,10 +41,11 @@ json ReadChecked(const fs::path& path) {
   } catch (const json::exception&) {  // e.g. a flipped byte that makes a string invalid UTF-8
     throw damaged();
   }
-  if (value["format"] != kFormatVersion) {
+  const json& format = value["format"];
+  if (!format.is_number_integer() || format < kOldestFormat || format > kFormatVersion) {
     throw Error(Code::kData,
-                fmt::format("{} has format {}, this hullft reads format {}", path.string(), value["format"].dump(),
-                            kFormatVersion),
+                fmt::format("{} has format {}, this hullft reads formats {} to {}", path.string(), format.dump(),
+                            kOldestFormat, kFormatVersion),
                 kBuildAgain);
   }
   return value;
@@ -71,6 +73,12 @@ PartitionInfo PartitionInfoFromJson(const json& value) {
           value.at("tokens"), value.at("disk_bytes"), value.at("digest")};
 }
 
+// Format 1 knows float32 only.
+EmbeddingType EmbeddingTypeOf(const json& manifest) {
+  return manifest.at("format") == 1 ? EmbeddingType::kF32
+                                    : EmbeddingTypeFromName(manifest.at("embedding_type").get<std::string>());
+}
+
 template <class Function>
 auto Translate(const fs::path& path, const Function& function) {
   try {
@@ -94,6 +102,7 @@ void WriteManifest(const fs::path& folder, const PartitionManifest& manifest) {
                                          {"duplicates", manifest.duplicates},
                                          {"encoder_digest", manifest.encoder_digest},
                                          {"tokenizer_digest", manifest.tokenizer_digest},
+                                         {"embedding_type", EmbeddingTypeName(manifest.embedding_type)},
                                          {"files", ToJson(manifest.files)}});
 }
 
@@ -103,12 +112,14 @@ PartitionManifest ReadPartitionManifest(const fs::path& folder) {
     throw Error(Code::kData, path.string() + " is missing: the partition is not finished", kBuildAgain);
   return Translate(path, [&] {
     const json value = ReadChecked(path);
-    return PartitionManifest{PartitionInfoFromJson(value.at("info")),
+    return PartitionManifest{value.at("format"),
+                             PartitionInfoFromJson(value.at("info")),
                              value.at("partitions"),
                              value.at("dim"),
                              value.at("duplicates"),
                              value.at("encoder_digest"),
                              value.at("tokenizer_digest"),
+                             EmbeddingTypeOf(value),
                              FilesFromJson(value.at("files"))};
   });
 }
@@ -126,6 +137,7 @@ void WriteManifest(const fs::path& folder, const CorpusManifest& manifest) {
                                       {"encoder_digest", info.encoder_digest},
                                       {"tokenizer_digest", info.tokenizer_digest},
                                       {"digest", info.digest},
+                                      {"embedding_type", EmbeddingTypeName(info.embedding_type)},
                                       {"parts", parts},
                                       {"records", manifest.records},
                                       {"duplicates", manifest.duplicates},
@@ -155,6 +167,7 @@ CorpusManifest ReadCorpusManifest(const fs::path& folder) {
             value.at("encoder_digest"),
             value.at("tokenizer_digest"),
             value.at("digest"),
+            EmbeddingTypeOf(value),
             {}};
     for (const json& part : value.at("parts")) info.parts.push_back(PartitionInfoFromJson(part));
     manifest.records = value.at("records");
@@ -191,15 +204,19 @@ void CheckHash(const fs::path& file, const FileEntry& entry, const std::string& 
               "(--stage) is made again once it is removed");
 }
 
-std::vector<FileEntry> HashFolder(const fs::path& folder, bool sync) {
+std::vector<FileEntry> HashFolder(const fs::path& folder, bool sync, int threads) {
   std::vector<FileEntry> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (sync && entry.is_directory()) FsyncFolder(entry.path());
     if (!entry.is_regular_file()) continue;
-    if (sync) FsyncFile(entry.path());
-    files.push_back({entry.path().lexically_relative(folder).generic_string(), static_cast<int64_t>(entry.file_size()),
-                     HashFileHex(entry.path())});
+    files.push_back(
+        {entry.path().lexically_relative(folder).generic_string(), static_cast<int64_t>(entry.file_size()), ""});
   }
+  ParallelFor(static_cast<int64_t>(files.size()), threads, [&](int64_t i) {
+    FileEntry& file = files[static_cast<size_t>(i)];
+    if (sync) FsyncFile(folder / file.path);
+    file.hash = HashFileHex(folder / file.path);
+  });
   if (sync) FsyncFolder(folder);
   std::sort(files.begin(), files.end(), [](const FileEntry& a, const FileEntry& b) { return a.path < b.path; });
   return files;

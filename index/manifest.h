@@ -12,7 +12,8 @@
 
 namespace hullft::index {
 
-inline constexpr int kFormatVersion = 1;
+// Written; older ones are read too (docs/formats/corpus.md says what they differ in).
+inline constexpr int kFormatVersion = 2, kOldestFormat = 1;
 
 struct FileEntry {
   std::string path;  // relative to the manifest's folder, '/' between parts
@@ -21,10 +22,12 @@ struct FileEntry {
 };
 
 struct PartitionManifest {
+  int format = kFormatVersion;  // as it was read
   PartitionInfo info;
   int partitions = 0, dim = 0;  // of the whole corpus
   int64_t duplicates = 0;       // equal texts left out
   std::string encoder_digest, tokenizer_digest;
+  EmbeddingType embedding_type = EmbeddingType::kF32;
   std::vector<FileEntry> files;
 };
 
@@ -52,6 +55,6 @@ const FileEntry& EntryOf(const PartitionManifest& manifest, const std::string& p
 void CheckHash(const std::filesystem::path& file, const FileEntry& entry, const std::string& hash);
 
 // All regular files under folder with sizes and hashes, sorted by path. Each is fsynced when sync is set.
-std::vector<FileEntry> HashFolder(const std::filesystem::path& folder, bool sync);
+std::vector<FileEntry> HashFolder(const std::filesystem::path& folder, bool sync, int threads = 1);
 
 }  // namespace hullft::index

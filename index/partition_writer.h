@@ -5,14 +5,22 @@
 #include <filesystem>
 
 #include "index/embedding_log.h"
+#include "index/given_embeddings.h"
 #include "index/manifest.h"
 #include "index/staging.h"
 
 namespace hullft::index {
 
+struct PartitionSource {
+  const StagedPartition& staged;
+  const EmbeddingLog& log;                 // a row for each of staged
+  const GivenEmbeddings* given = nullptr;  // instead of the log's embeddings
+};
+
 // Writes the partition's folder (replacing an unfinished one), every file durable, the manifest last. `manifest` comes
-// with number, partitions, dim and digests filled; the finished one is returned. log must hold every row of staged.
-PartitionManifest WritePartition(const std::filesystem::path& folder, const StagedPartition& staged,
-                                 const EmbeddingLog& log, PartitionManifest manifest);
+// with number, partitions, dim, embedding type and digests filled; the finished one is returned. Holds a few thousand
+// sequences in memory.
+PartitionManifest WritePartition(const std::filesystem::path& folder, const PartitionSource& source,
+                                 PartitionManifest manifest, int threads);
 
 }  // namespace hullft::index

@@ -12,6 +12,7 @@
 
 #include "common/error.h"
 #include "common/files.h"
+#include "common/parallel.h"
 
 namespace hullft::index {
 namespace {
@@ -121,10 +122,12 @@ struct StoreWriter::Impl {
   }
 
   fs::path folder, incoming;
-  std::array<Table, kFamilies> tables;
+  EmbeddingType type = EmbeddingType::kF32;
+  std::array<Table, kFamilies> tables;  // one thread writes to each
 };
 
-StoreWriter::StoreWriter(const fs::path& folder) : impl_(std::make_unique<Impl>()) {
+StoreWriter::StoreWriter(const fs::path& folder, EmbeddingType type) : impl_(std::make_unique<Impl>()) {
+  impl_->type = type;
   impl_->folder = folder;
   impl_->incoming = folder.string() + ".incoming";
   MakeFolders(folder);
@@ -133,11 +136,20 @@ StoreWriter::StoreWriter(const fs::path& folder) : impl_(std::make_unique<Impl>(
 
 StoreWriter::~StoreWriter() = default;
 
-void StoreWriter::Add(const SequenceView& s) {
-  impl_->Put(kText, s.id, s.text);
-  impl_->Put(kTokens, s.id, {reinterpret_cast<const char*>(s.tokens.data()), s.tokens.size_bytes()});
-  impl_->Put(kEmbeddings, s.id, {reinterpret_cast<const char*>(s.embedding.data()), s.embedding.size_bytes()});
-  impl_->Put(kMetadata, s.id, s.metadata);
+void StoreWriter::Add(std::span<const SequenceView> sequences, int threads) {
+  ParallelFor(kFamilies, threads, [&](int64_t family) {
+    std::string bytes;
+    for (const SequenceView& s : sequences) {
+      if (family == kText) impl_->Put(kText, s.id, s.text);
+      if (family == kMetadata) impl_->Put(kMetadata, s.id, s.metadata);
+      if (family == kTokens)
+        impl_->Put(kTokens, s.id, {reinterpret_cast<const char*>(s.tokens.data()), s.tokens.size_bytes()});
+      if (family != kEmbeddings) continue;
+      bytes.clear();
+      Narrow(s.embedding, impl_->type, &bytes);
+      impl_->Put(kEmbeddings, s.id, bytes);
+    }
+  });
 }
 
 void StoreWriter::Finish() {
@@ -168,23 +180,34 @@ void StoreWriter::Finish() {
 }
 
 struct StoreReader::Impl {
-  std::string Get(int f, SequenceId id) const {
-    const auto key = Key(id);
-    std::string value;
-    const auto status =
-        database.db->Get(rocksdb::ReadOptions(), database.family(f), rocksdb::Slice(key.data(), key.size()), &value);
-    if (status.IsNotFound()) throw DataError("{} holds no sequence with id {}", folder.string(), id.value);
-    Check(status, "read", folder);
-    return value;
+  // Calls take(i, value) for every id; the value is valid during the call.
+  void Get(int f, std::span<const SequenceId> ids,
+           const std::function<void(size_t, const rocksdb::Slice&)>& take) const {
+    std::vector<std::array<char, 8>> bytes;
+    for (const SequenceId id : ids) bytes.push_back(Key(id));
+    std::vector<rocksdb::Slice> keys;
+    for (const auto& key : bytes) keys.emplace_back(key.data(), key.size());
+    std::vector<rocksdb::PinnableSlice> values(ids.size());
+    std::vector<rocksdb::Status> statuses(ids.size());
+    database.db->MultiGet(rocksdb::ReadOptions(), database.family(f), keys.size(), keys.data(), values.data(),
+                          statuses.data());
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (statuses[i].IsNotFound()) throw DataError("{} holds no sequence with id {}", folder.string(), ids[i].value);
+      Check(statuses[i], "read", folder);
+      take(i, values[i]);
+    }
   }
   fs::path folder;
+  EmbeddingType type = EmbeddingType::kF32;
   Database database;
 };
 
-StoreReader::StoreReader(const fs::path& folder) : impl_(std::make_unique<Impl>()) {
+StoreReader::StoreReader(const fs::path& folder, EmbeddingType type, size_t cache_bytes)
+    : impl_(std::make_unique<Impl>()) {
   impl_->folder = folder;
+  impl_->type = type;
   rocksdb::DB* db = nullptr;
-  Check(rocksdb::DB::OpenForReadOnly(BaseOptions(), folder.string(), Families(rocksdb::NewLRUCache(16 << 20)),
+  Check(rocksdb::DB::OpenForReadOnly(BaseOptions(), folder.string(), Families(rocksdb::NewLRUCache(cache_bytes)),
                                      &impl_->database.handles, &db),
         "open", folder);
   impl_->database.db.reset(db);
@@ -192,18 +215,34 @@ StoreReader::StoreReader(const fs::path& folder) : impl_(std::make_unique<Impl>(
 
 StoreReader::~StoreReader() = default;
 
-std::string StoreReader::Text(SequenceId id) const {
-  return impl_->Get(kText, id);
-}
 std::string StoreReader::Metadata(SequenceId id) const {
-  return impl_->Get(kMetadata, id);
+  std::string metadata;
+  impl_->Get(kMetadata, {&id, 1}, [&](size_t, const rocksdb::Slice& value) { metadata = value.ToString(); });
+  return metadata;
 }
 
-std::vector<int32_t> StoreReader::Tokens(SequenceId id) const {
-  const std::string bytes = impl_->Get(kTokens, id);
-  std::vector<int32_t> tokens(bytes.size() / sizeof(int32_t));
-  if (!tokens.empty()) std::memcpy(tokens.data(), bytes.data(), tokens.size() * sizeof(int32_t));
+std::vector<std::string> StoreReader::Texts(std::span<const SequenceId> ids) const {
+  std::vector<std::string> texts(ids.size());
+  impl_->Get(kText, ids, [&](size_t i, const rocksdb::Slice& value) { texts[i] = value.ToString(); });
+  return texts;
+}
+
+std::vector<std::vector<int32_t>> StoreReader::Tokens(std::span<const SequenceId> ids) const {
+  std::vector<std::vector<int32_t>> tokens(ids.size());
+  impl_->Get(kTokens, ids, [&](size_t i, const rocksdb::Slice& value) {
+    tokens[i].resize(value.size() / sizeof(int32_t));
+    if (!tokens[i].empty()) std::memcpy(tokens[i].data(), value.data(), tokens[i].size() * sizeof(int32_t));
+  });
   return tokens;
+}
+
+void StoreReader::Embeddings(std::span<const SequenceId> ids, std::span<float> out) const {
+  if (ids.empty()) return;
+  const size_t d = out.size() / ids.size();
+  HULLFT_CHECK(out.size() == ids.size() * d);
+  impl_->Get(kEmbeddings, ids, [&](size_t i, const rocksdb::Slice& value) {
+    Widen(value.ToStringView(), impl_->type, out.subspan(i * d, d));
+  });
 }
 
 void StoreReader::ForEach(const std::function<void(const SequenceView&)>& visit) const {
@@ -234,7 +273,9 @@ void StoreReader::ForEach(const std::function<void(const SequenceView&)>& visit)
       if (!to->empty()) std::memcpy(to->data(), value.data(), to->size() * sizeof(T));
     };
     copy(kTokens, &tokens);
-    copy(kEmbeddings, &embedding);
+    const std::string_view stored = at[kEmbeddings]->value().ToStringView();
+    embedding.resize(stored.size() / BytesOf(impl_->type));
+    Widen(stored, impl_->type, embedding);
     visit({IdOf(key), at[kText]->value().ToStringView(), at[kMetadata]->value().ToStringView(), tokens, embedding});
     for (int f = kTokens; f < kFamilies; ++f) at[static_cast<size_t>(f)]->Next();
   }

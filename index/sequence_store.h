@@ -12,17 +12,18 @@
 
 #include "index/content_digest.h"
 #include "index/corpus.h"
+#include "index/embedding_type.h"
 
 namespace hullft::index {
 
 // Not thread-safe. Unfinished, it leaves a folder to be deleted.
 class StoreWriter {
  public:
-  // folder must not exist.
-  explicit StoreWriter(const std::filesystem::path& folder);
+  // folder must not exist. Embeddings are stored as `type`, which must hold them exactly.
+  StoreWriter(const std::filesystem::path& folder, EmbeddingType type);
   ~StoreWriter();
-  // Ids must rise from call to call.
-  void Add(const SequenceView& sequence);
+  // Ids must rise, from call to call too. The column families are written by up to `threads` threads.
+  void Add(std::span<const SequenceView> sequences, int threads);
   // Makes the store whole. Nothing may be added after it.
   void Finish();
 
@@ -34,12 +35,15 @@ class StoreWriter {
 // Thread-safe for reading.
 class StoreReader {
  public:
-  explicit StoreReader(const std::filesystem::path& folder);
+  // cache_bytes: of decompressed blocks to keep.
+  StoreReader(const std::filesystem::path& folder, EmbeddingType type, size_t cache_bytes = size_t{64} << 20);
   ~StoreReader();
-  // Each throws kData when the id is not stored.
-  std::string Text(SequenceId id) const;
+  // Each throws kData when an id is not stored. Those of several ids take one multi-get and keep the ids' order.
   std::string Metadata(SequenceId id) const;
-  std::vector<int32_t> Tokens(SequenceId id) const;
+  std::vector<std::string> Texts(std::span<const SequenceId> ids) const;
+  std::vector<std::vector<int32_t>> Tokens(std::span<const SequenceId> ids) const;
+  // out: row-major [ids][d].
+  void Embeddings(std::span<const SequenceId> ids, std::span<float> out) const;
   // All sequences by id, with RocksDB's own checksums verified; throws kData where the column families disagree.
   void ForEach(const std::function<void(const SequenceView&)>& visit) const;
 

@@ -19,7 +19,7 @@ struct Header {  // before each sequence's text and metadata
   uint32_t text_bytes, metadata_bytes;
 };
 
-constexpr size_t kBufferBytes = 256 << 10;
+constexpr size_t kBufferBytes = 256 << 10, kReleaseBytes = 64 << 20;
 
 // The sequence at offset, as it was staged.
 StagedSequence Parse(std::string_view bytes, uint64_t offset) {
@@ -98,10 +98,12 @@ StagedPartition::StagedPartition(const fs::path& folder, int partition, std::spa
     uint64_t hash, id, offset;
   };
   std::vector<Entry> entries;
+  size_t released = 0;
   for (uint64_t offset = 0; offset < file_.bytes().size();) {
     const StagedSequence s = At(offset);
     entries.push_back({Hash64(s.text), s.id.value, offset});
     offset += StagedBytes(s);
+    if (offset > released + kReleaseBytes) file_.Release(std::exchange(released, static_cast<size_t>(offset)), offset);
   }
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return std::tie(a.hash, a.id) < std::tie(b.hash, b.id); });

@@ -58,6 +58,8 @@ class StagedPartition {
   StagedPartition(const std::filesystem::path& folder, int partition, std::span<const BlockBase> bases);
   int64_t size() const { return static_cast<int64_t>(offsets_.size()); }
   int64_t duplicates() const { return duplicates_; }
+  // What was read so far need not stay in memory.
+  void Release() const { file_.Release(0, file_.bytes().size()); }
   StagedSequence operator[](int64_t i) const { return At(offsets_[static_cast<size_t>(i)]); }
 
  private:

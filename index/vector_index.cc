@@ -1,129 +1,123 @@
 #include "index/vector_index.h"
 
 #include <faiss/IndexFlat.h>
-#include <faiss/impl/FaissException.h>
 #include <faiss/impl/io.h>
 #include <faiss/index_io.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "common/error.h"
-#include "common/files.h"
-#include "common/hash.h"
+#include "common/parallel.h"
+#include "index/block_checks.h"
 
 namespace hullft::index {
 namespace {
 
-template <class Function>
-auto Translate(const Function& function) {
-  try {
-    return function();
-  } catch (const faiss::FaissException& error) {
-    throw Error(Code::kInternal, fmt::format("FAISS: {}", error.what()));
-  }
-}
+constexpr size_t kCheckedWhenOpened = size_t{1} << 30;  // bytes: a fraction of a second
 
-// FAISS's own file writer loses the error of the last flush.
-struct Writer : faiss::IOWriter {
-  explicit Writer(const std::filesystem::path& path) : file(path) {}
-  size_t operator()(const void* data, size_t size, size_t count) override {
-    file.Append({static_cast<const char*>(data), size * count});
-    return count;
-  }
-  AppendFile file;
-};
-
-// Hashes each piece while it is in the cache: the vectors come from memory once.
 struct Reader : faiss::IOReader {
   explicit Reader(const std::filesystem::path& path) : map(path) {}
   size_t operator()(void* to, size_t size, size_t count) override {
     const size_t n = size == 0 ? 0 : std::min(count, (map.bytes().size() - at) / size);
-    auto* target = static_cast<char*>(to);
-    for (const size_t end = at + n * size; at < end;) {
-      const size_t piece = std::min(kPieceBytes, end - at);
-      std::memcpy(target, map.bytes().data() + at, piece);
-      hash.UpdateRaw({target, piece});
-      target += piece;
-      at += piece;
-    }
+    if (n > 0) std::memcpy(to, map.bytes().data() + at, n * size);
+    at += n * size;
     return n;
   }
-  static constexpr size_t kPieceBytes = 1 << 18;
   MappedFile map;
-  Hasher hash;
   size_t at = 0;
 };
 
 }  // namespace
 
-struct VectorIndex::Impl {
-  std::unique_ptr<faiss::IndexFlat> flat;
+struct FlatIndex::Impl {
+  std::optional<MappedFile> map, sums;
+  std::optional<BlockChecks> checks;
+  std::unique_ptr<faiss::Index> faiss;  // format 1
+  EmbeddingRows rows;
 };
 
-VectorIndex::VectorIndex(int dim) : impl_(std::make_unique<Impl>()) {
-  impl_->flat = std::make_unique<faiss::IndexFlatIP>(dim);
-}
-VectorIndex::VectorIndex(VectorIndex&&) noexcept = default;
-VectorIndex::~VectorIndex() = default;
+FlatIndex::FlatIndex() : impl_(std::make_unique<Impl>()) {}
+FlatIndex::~FlatIndex() = default;
 
-VectorIndex VectorIndex::Read(const std::filesystem::path& path, std::string* hash) {
+std::unique_ptr<FlatIndex> FlatIndex::Open(const std::filesystem::path& path, const std::filesystem::path& sums,
+                                           EmbeddingType type, int dim) {
+  std::unique_ptr<FlatIndex> index(new FlatIndex());
+  Impl& impl = *index->impl_;
+  impl.rows = {impl.map.emplace(path).bytes(), type, static_cast<size_t>(dim)};
+  if (impl.rows.size() * impl.rows.dim * BytesOf(type) != impl.rows.bytes.size()) {
+    throw DataError("{}: its {} bytes are no whole number of rows of {} {} numbers", path.string(),
+                    impl.rows.bytes.size(), dim, EmbeddingTypeName(type));
+  }
+  impl.checks.emplace(path, impl.rows.bytes, impl.sums.emplace(sums).bytes());
+  impl.rows.checks = &*impl.checks;
+  if (impl.rows.bytes.size() <= kCheckedWhenOpened) impl.checks->Check(0, impl.rows.bytes.size());
+  return index;
+}
+
+std::unique_ptr<FlatIndex> FlatIndex::ReadFaiss(const std::filesystem::path& path) {
   Reader reader(path);
-  std::unique_ptr<faiss::Index> index;
+  std::unique_ptr<FlatIndex> index(new FlatIndex());
+  Impl& impl = *index->impl_;
   try {
-    index.reset(faiss::read_index(&reader));
+    impl.faiss.reset(faiss::read_index(&reader));
   } catch (const std::exception& error) {  // FaissException, and bad_alloc or length_error for absurd lengths
     throw Error(Code::kData, fmt::format("{} is not a FAISS index: {}", path.string(), error.what()),
                 "hullft index verify names damaged files");
   }
-  auto* flat = dynamic_cast<faiss::IndexFlat*>(index.get());
+  const auto* flat = dynamic_cast<const faiss::IndexFlat*>(impl.faiss.get());
   if (flat == nullptr || flat->metric_type != faiss::METRIC_INNER_PRODUCT ||
       flat->codes.size() != static_cast<size_t>(flat->ntotal) * static_cast<size_t>(flat->d) * sizeof(float)) {
     throw DataError("{} is not a flat inner-product FAISS index", path.string());
   }
-  if (hash != nullptr) *hash = reader.hash.Hex();
-  VectorIndex result(flat->d);
-  index.release();  // NOLINT: flat is the same object
-  result.impl_->flat.reset(flat);
-  return result;
+  impl.rows = EmbeddingRows::Of({flat->get_xb(), flat->codes.size() / sizeof(float)}, static_cast<size_t>(flat->d));
+  return index;
 }
 
-void VectorIndex::Add(std::span<const float> vectors) {
-  HULLFT_CHECK(vectors.size() % static_cast<size_t>(dim()) == 0);
-  Translate([&] { impl_->flat->add(static_cast<faiss::Index::idx_t>(vectors.size()) / dim(), vectors.data()); });
+int FlatIndex::dim() const {
+  return static_cast<int>(impl_->rows.dim);
+}
+int64_t FlatIndex::size() const {
+  return static_cast<int64_t>(impl_->rows.size());
+}
+EmbeddingRows FlatIndex::rows() const {
+  return impl_->rows;
 }
 
-void VectorIndex::Write(const std::filesystem::path& path) const {
-  Writer writer(path);
-  Translate([&] { faiss::write_index(impl_->flat.get(), &writer); });
-  writer.file.Sync();
+void FlatIndex::Prefetch(std::span<const int64_t> rows) const {
+  if (!impl_->map) return;
+  static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const size_t row_bytes = impl_->rows.dim * BytesOf(impl_->rows.type);
+  for (const int64_t row : rows) {
+    const auto begin = reinterpret_cast<uintptr_t>(impl_->rows.bytes.data()) + static_cast<size_t>(row) * row_bytes;
+    const uintptr_t start = begin / page * page;
+    ::madvise(reinterpret_cast<void*>(start), begin + row_bytes - start, MADV_WILLNEED);  // a hint: may fail
+  }
 }
 
-int VectorIndex::dim() const {
-  return impl_->flat->d;
-}
-int64_t VectorIndex::size() const {
-  return impl_->flat->ntotal;
+std::vector<std::vector<RowHit>> FlatIndex::Search(std::span<const float> queries, int nq, int k,
+                                                   const SearchOptions& options) const {
+  return SearchRows(impl_->rows, queries, nq, k, options.threads);
 }
 
-std::span<const float> VectorIndex::vectors() const {
-  return {impl_->flat->get_xb(), static_cast<size_t>(size()) * static_cast<size_t>(dim())};
-}
-
-std::vector<std::vector<RowHit>> VectorIndex::Search(std::span<const float> queries, int nq, int k) const {
-  HULLFT_CHECK(queries.size() == static_cast<size_t>(nq) * static_cast<size_t>(dim()));
-  std::vector<std::vector<RowHit>> hits(static_cast<size_t>(nq));
-  const auto found = static_cast<size_t>(std::min<int64_t>(k, size()));
-  if (found == 0 || nq == 0) return hits;
-  std::vector<float> scores(static_cast<size_t>(nq) * found);
-  std::vector<faiss::Index::idx_t> rows(scores.size());
-  Translate([&] {
-    impl_->flat->search(nq, queries.data(), static_cast<faiss::Index::idx_t>(found), scores.data(), rows.data());
+std::vector<std::vector<RowHit>> SearchRows(const EmbeddingRows& rows, std::span<const float> queries, int nq, int k,
+                                            int threads) {
+  const auto count = static_cast<size_t>(nq);
+  HULLFT_CHECK(queries.size() == count * rows.dim);
+  const int used = threads > 0 ? threads : UsableCores();
+  const size_t wanted = std::min(static_cast<size_t>(std::max(k, 0)), rows.size());
+  std::vector<std::vector<BestRows>> found(static_cast<size_t>(used), std::vector<BestRows>(count, BestRows(wanted)));
+  ScanBlocks({&rows, 1}, queries, rows.dim, used, [&](size_t thread, const ScoreBlock& block) {
+    for (size_t q = 0; q < count; ++q)
+      found[thread][q].Offer(block.scores + q * block.rows, block.rows, static_cast<int64_t>(block.first));
   });
-  for (size_t q = 0; q < hits.size(); ++q) {
-    for (size_t i = q * found; i < (q + 1) * found; ++i) {
-      if (rows[i] >= 0) hits[q].push_back({rows[i], scores[i]});
-    }
+  std::vector<std::vector<RowHit>> hits;
+  for (size_t q = 0; q < count; ++q) {
+    for (size_t t = 1; t < found.size(); ++t) found[0][q].Merge(found[t][q]);
+    hits.push_back(found[0][q].Take());
   }
   return hits;
 }

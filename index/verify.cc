@@ -79,22 +79,21 @@ void CheckContent(const fs::path& folder, const PartitionManifest& manifest, Pro
   const MappedFile id_file(folder / kIdsFile);
   const auto* ids = reinterpret_cast<const SequenceId*>(id_file.bytes().data());
   const auto rows = static_cast<int64_t>(id_file.bytes().size() / sizeof(SequenceId));
-  const VectorIndex vectors = VectorIndex::Read(folder / kVectorsFile);
-  if (rows != info.sequences || vectors.size() != info.sequences || vectors.dim() != manifest.dim) {
+  const auto vectors = OpenFlatIndex(folder, manifest);
+  if (rows != info.sequences || vectors->size() != info.sequences || vectors->dim() != manifest.dim) {
     throw DataError("{}: {} ids and {} vectors of width {}, the manifest says {} of width {}", folder.string(), rows,
-                    vectors.size(), vectors.dim(), info.sequences, manifest.dim);
+                    vectors->size(), vectors->dim(), info.sequences, manifest.dim);
   }
-  const StoreReader store(folder / kStoreFolder);
-  const auto d = static_cast<size_t>(manifest.dim);
+  const StoreReader store(folder / kStoreFolder, manifest.embedding_type);
+  std::vector<float> scratch;
   ContentDigest digest;
   int64_t row = 0, text_bytes = 0, tokens = 0;
   store.ForEach([&](const SequenceView& s) {
     if (row >= rows || ids[row] != s.id)
       throw DataError("{}: row {} of {} is not the store's id {}", folder.string(), row, kIdsFile, s.id.value);
-    const auto vector = vectors.vectors().subspan(static_cast<size_t>(row) * d, d);
-    if (!std::ranges::equal(vector, s.embedding)) {
-      throw DataError("{}: the store's embedding of id {} differs from row {} of {}", folder.string(), s.id.value, row,
-                      kVectorsFile);
+    if (!std::ranges::equal(vectors->rows().Get(static_cast<size_t>(row), 1, &scratch), s.embedding)) {
+      throw DataError("{}: the store's embedding of id {} differs from row {} of the vectors", folder.string(),
+                      s.id.value, row);
     }
     if (PartitionOf(s.text, manifest.partitions) != info.number) {
       throw DataError("{}: id {} belongs to another partition", folder.string(), s.id.value);

@@ -8,6 +8,7 @@ namespace hullft::coordinator {
 
 int BenchCluster(const Arguments& args);
 int BenchFinetune(const Arguments& args);
+int BenchIndex(const Arguments& args);
 int BenchMachine(const Arguments& args);
 
 }  // namespace hullft::coordinator

@@ -18,6 +18,7 @@ struct Subject {
 constexpr Subject kSubjects[] = {
     {"cluster", BenchCluster, "scheduler, journal, rounds over shards, global iterations"},
     {"finetune", BenchFinetune, "the tuner against a plain LibTorch loop and the machine's peaks"},
+    {"index", BenchIndex, "building, searching and reading a corpus"},
     {"machine", BenchMachine, "peak rates of matrix products and memory"},
 };
 

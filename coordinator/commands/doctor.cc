@@ -14,7 +14,7 @@
 #include "common/options.h"
 #include "common/parallel.h"
 #include "common/progress.h"
-#include "coordinator/blas.h"
+#include "common/blas.h"
 #include "coordinator/commands/commands.h"
 #include "worker/system_info.h"
 #ifdef HULLFT_MPI

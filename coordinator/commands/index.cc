@@ -50,6 +50,7 @@ ordered_json ToJson(const index::CorpusInfo& info) {
           {"digest", info.digest},
           {"partitions", info.partitions},
           {"dim", info.dim},
+          {"embedding_dtype", index::EmbeddingTypeName(info.embedding_type)},
           {"sequences", info.sequences},
           {"text_bytes", info.text_bytes},
           {"tokens", info.tokens},
@@ -61,9 +62,11 @@ ordered_json ToJson(const index::CorpusInfo& info) {
 void PrintInfo(const index::CorpusInfo& info) {
   int64_t disk_bytes = 0;
   for (const index::PartitionInfo& part : info.parts) disk_bytes += part.disk_bytes;
-  fmt::print("corpus     {}\nsequences  {} ({} of text, {} tokens) in {} partition{}\nwidth      {}\ndisk       {}\n",
-             info.folder.string(), info.sequences, FormatBytes(static_cast<double>(info.text_bytes)), info.tokens,
-             info.partitions, info.partitions == 1 ? "" : "s", info.dim, FormatBytes(static_cast<double>(disk_bytes)));
+  fmt::print(
+      "corpus     {}\nsequences  {} ({} of text, {} tokens) in {} partition{}\nwidth      {} ({})\ndisk       {}\n",
+      info.folder.string(), info.sequences, FormatBytes(static_cast<double>(info.text_bytes)), info.tokens,
+      info.partitions, info.partitions == 1 ? "" : "s", info.dim, index::EmbeddingTypeName(info.embedding_type),
+      FormatBytes(static_cast<double>(disk_bytes)));
   fmt::print("encoder    {}\ntokenizer  {}\ndigest     {}\n", info.encoder_digest, info.tokenizer_digest, info.digest);
 }
 
@@ -121,6 +124,7 @@ index::CorpusInfo BuildUnderMpi(index::BuildSettings settings, const BuildModels
 int Build(const Arguments& args) {
   index::BuildSettings s;
   BuildModels models;
+  std::string embedding_type = "f32";
   OptionTable table(
       "hullft index build",
       "Builds a corpus from JSONL files (plain, .gz, .zst; records {\"text\": ..., \"meta\": ...}) and "
@@ -142,6 +146,9 @@ int Build(const Arguments& args) {
   table.Add("output", &s.output, "folder to make").Required();
   table.Add("partitions", &s.partitions, "fixed for the corpus's life; at least the shards that will serve it")
       .Range(1, 4096);
+  table
+      .Add("embedding-dtype", &embedding_type, "as which embeddings are stored: f16 and bf16 halve them, rounding once")
+      .OneOf({"f32", "f16", "bf16"});
   table.Add("force", &s.force, "start over, and replace a finished corpus");
   table.Group("Work");
   table.Add("batch", &s.batch, "sequences embedded between two points of no loss").Range(1, 1 << 20).NotPartOfResult();
@@ -152,6 +159,7 @@ int Build(const Arguments& args) {
     throw Error(Code::kUsage, "neither --encoder nor --embeddings is given",
                 "give the folder of an encoder, or a .npy of embeddings");
   }
+  s.embedding_type = index::EmbeddingTypeFromName(embedding_type);
   s.Validate();
 
   std::signal(SIGINT, [](int) { g_stop = 1; });

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "common/parallel.h"
-#include "coordinator/blas.h"
+#include "common/blas.h"
 #include "coordinator/oracle.h"
 
 namespace hullft::coordinator {
@@ -60,7 +60,7 @@ BENCHMARK(OneProduct)->Unit(benchmark::kMillisecond)->UseRealTime()->MinTime(2);
 // The oracle and the step of all queries, the first kSteps iterations of fresh runs again and again.
 void Iteration(benchmark::State& state) {
   const Data& data = Data::Get();
-  const Oracle oracle({{data.rows, data.ids}}, kDim, UsableCores());
+  const Oracle oracle({{index::EmbeddingRows::Of(data.rows, kDim), data.ids}}, kDim, UsableCores());
   std::vector<select::Trajectory> runs;
   int step = kSteps;
   for (auto _ : state) {

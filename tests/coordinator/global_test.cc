@@ -72,7 +72,7 @@ struct Shards {
     for (int s = 0; s < shards; ++s) {
       std::vector<OraclePart> own;
       for (size_t p = static_cast<size_t>(s); p < rows.size(); p += static_cast<size_t>(shards))
-        own.push_back({rows[p], ids[p]});
+        own.push_back({index::EmbeddingRows::Of(rows[p], d), ids[p]});
       oracles.emplace_back(own, points.d, threads);
     }
   }

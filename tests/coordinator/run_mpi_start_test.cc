@@ -39,13 +39,13 @@ TEST_F(RunMpiStartTest, WhatIsMissingOrDamagedIsSaidOnce) {
   ExpectEnd(Mpirun(3) + Run("nowhere", "none"), Code::kData, "nowhere");
   ExpectEnd(Mpirun(3) + Run("corpus2", "none", {"--model", base_ / "nomodel"}), Code::kData, "nomodel");
   fs::copy(base_ / "corpus4", base_ / "flipped", fs::copy_options::recursive);
-  FlipABit(base_ / "flipped/part-00001/vectors.faiss");
+  FlipABit(base_ / "flipped/part-00001/vectors.f32");
   const std::string layout = "shards=0,1 workers=2,3";
   ExpectEnd(Mpirun(4) + Run("flipped", "none", {"--stage", base_ / "disk", "--layout", layout}), Code::kData,
-            "vectors.faiss has another checksum");
+            "vectors.f32 has another checksum");
   // Without --stage the shard itself finds it.
   ExpectEnd(Mpirun(4) + Run("flipped", "none", {"--layout", layout}), Code::kData,
-            "partition 1 on " + comm::HostName() + ": " + (base_ / "flipped/part-00001/vectors.faiss").string() +
+            "partition 1 on " + comm::HostName() + ": " + (base_ / "flipped/part-00001/vectors.f32").string() +
                 " has another checksum");
   EXPECT_FALSE(fs::exists(base_ / "none"));
 }

@@ -89,14 +89,14 @@ TEST_F(RunTest, AMissingPartitionIsAnErrorUnlessPartialIsAllowed) {
   }
   // A flipped byte is found where partitions are copied, and named with its host.
   fs::copy(base_ / "corpus4", base_ / "flipped", fs::copy_options::recursive);
-  const fs::path file = base_ / "flipped/part-00001/vectors.faiss";
+  const fs::path file = base_ / "flipped/part-00001/vectors.f32";
   std::string bytes = ReadFile(file);
   bytes[bytes.size() - 3] = static_cast<char>(bytes[bytes.size() - 3] ^ 4);
   WriteFileAtomic(file, bytes);
   const std::string disk = base_ / "disk2";
   const Error error = Caught([&] { RunOn({"a", "b"}, Plan("flipped", "none", {"--stage", disk})); });
   EXPECT_THAT(error.message(), HasSubstr("partition 1 on "));
-  EXPECT_THAT(error.message(), HasSubstr("vectors.faiss has another checksum"));
+  EXPECT_THAT(error.message(), HasSubstr("vectors.f32 has another checksum"));
 
   const index::CorpusInfo corpus = index::ReadCorpusInfo(base_ / "holed");
   const double expected = 1 - static_cast<double>(corpus.parts[2].sequences) / static_cast<double>(corpus.sequences);

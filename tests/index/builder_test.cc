@@ -46,7 +46,7 @@ std::map<uint64_t, std::string> ReadCorpus(const fs::path& corpus) {
       std::vector<float> vector(kDim);
       part->ReadEmbedding(id, vector);
       EXPECT_EQ(vector, FakeVector(text));
-      EXPECT_TRUE(std::ranges::equal(vector, part->vectors().subspan(row * kDim, kDim)));
+      EXPECT_TRUE(std::ranges::equal(vector, part->rows().Get(row, 1, nullptr)));
       EXPECT_EQ(nlohmann::json::parse(part->ReadMetadata(id))["n"], id.value & 0xffffffffff);
       EXPECT_TRUE(texts.emplace(id.value, text).second);
     }
@@ -119,7 +119,7 @@ TEST_F(BuilderTest, SearchEqualsBruteForce) {
       for (size_t r = 0; r < part->ids().size(); ++r) {
         double dot = 0;
         for (size_t j = 0; j < kDim; ++j)
-          dot += static_cast<double>(queries[q * kDim + j]) * part->vectors()[r * kDim + j];
+          dot += static_cast<double>(queries[q * kDim + j]) * part->rows().Get(r, 1, nullptr)[j];
         scores.push_back(dot);
       }
       auto order = scores;

@@ -72,7 +72,7 @@ std::map<std::string, std::string> Content(const fs::path& corpus) {
   for (int p = 0; p < info.partitions; ++p) {
     const fs::path folder = PartitionFolder(corpus, p);
     content[fmt::format("{} digest", p)] = info.parts[static_cast<size_t>(p)].digest;
-    for (const char* file : {kIdsFile, kVectorsFile}) content[fmt::format("{} {}", p, file)] = ReadFile(folder / file);
+    for (const char* file : {kIdsFile, "vectors.f32"}) content[fmt::format("{} {}", p, file)] = ReadFile(folder / file);
   }
   return content;
 }

@@ -51,7 +51,7 @@ TEST_F(NodeCopyTest, ACopyIsMadeOnceAndReadsAsThePartition) {
     EXPECT_EQ(copy->info().digest, part->info().digest);
     ASSERT_EQ(copy->info().sequences, part->info().sequences);
     for (const SequenceId id : part->ids()) EXPECT_EQ(copy->ReadText(id), part->ReadText(id));
-    EXPECT_TRUE(std::ranges::equal(copy->vectors(), part->vectors()));
+    EXPECT_TRUE(std::ranges::equal(copy->rows().bytes, part->rows().bytes));
     copied = 0;
     EXPECT_EQ(Stage(p, &copied), local);
     EXPECT_EQ(copied, 0) << "a whole copy is not made again";
@@ -71,7 +71,7 @@ TEST_F(NodeCopyTest, ManyAtOnceMakeOneCopy) {
 }
 
 TEST_F(NodeCopyTest, ADamagedFileNamesHostPartitionAndFileAndLeavesNothing) {
-  const fs::path file = corpus_ / "part-00001" / kVectorsFile;
+  const fs::path file = corpus_ / "part-00001" / "vectors.f32";
   std::string bytes = ReadFile(file);
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
   WriteFileAtomic(file, bytes);
