@@ -13,6 +13,7 @@
 #include "common/files.h"
 #include "common/options.h"
 #include "common/parallel.h"
+#include "common/thread_clock.h"
 #include "common/tokenizer/tokenizer.h"
 #include "coordinator/bench/measure.h"
 #include "coordinator/bench/subjects.h"
