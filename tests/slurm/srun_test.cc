@@ -61,11 +61,11 @@ TEST_F(SlurmTest, ADamagedPartitionOfOneNode) {
   ASSERT_EQ(status, 0) << text;
   EXPECT_EQ(Comparable("staged"), Comparable("reference"));
   const auto [damaged, said] =
-      Lab("on n2 bash -c 'printf x | dd of=$(ls /dev/shm/stage/*/part-*/vectors.faiss | head -n 1) bs=1 seek=99 "
+      Lab("on n2 bash -c 'printf x | dd of=$(ls /dev/shm/stage/*/part-*/vectors.f32 | head -n 1) bs=1 seek=99 "
           "conv=notrunc'");
   ASSERT_EQ(damaged, 0) << said;
   const auto outcome = Srun(2, RunWords("corpus4", "none", stage));
-  ExpectEnd(outcome, ExitStatus(Code::kData), "vectors.faiss has another checksum");
+  ExpectEnd(outcome, ExitStatus(Code::kData), "vectors.f32 has another checksum");
   EXPECT_THAT(outcome.second, ::testing::ContainsRegex("partition [0-3] on n2: "));
   const size_t once = outcome.second.find("has another checksum");
   EXPECT_EQ(once, outcome.second.rfind("has another checksum")) << outcome.second;
