@@ -364,6 +364,7 @@ Row Coordinator::RowOf(int64_t query, const Selected& selected, const TuneDone& 
   row.steps = done.steps;
   row.gradients = done.gradients;
   row.tokens_trained = done.tokens_trained;
+  row.adapter = plan_.settings.adapter;
   row.ms.embed = embed_ms;
   row.ms.search = selected.search_ms;
   row.ms.select = selected.select_ms;

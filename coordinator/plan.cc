@@ -19,8 +19,9 @@ Plan ComputePlan(const PlanSettings& s) {
   if (!s.model.empty()) shape = worker::ReadModelShape(s.model);
   // What GPT-2 (124M) keeps of a token for its parameters; larger models keep less for each.
   if (s.model.empty()) shape.kept_floats = static_cast<int64_t>(s.model_parameters * 1.25 / 1024);
-  p.memory = worker::PlanMemory(shape, s.max_length, s.workers_per_node, s.queries_per_worker);
-  // Lists of candidates, their embeddings and the chosen tokens; 1 / S of each is the owner's own (coordinator/round.h).
+  p.memory = worker::PlanMemory(shape, s.max_length, s.workers_per_node, s.queries_per_worker, s.adapter);
+  // Lists of candidates, their embeddings and the chosen tokens; 1 / S of each is the owner's own
+  // (coordinator/round.h).
   const double candidates = s.k + s.margin;
   const double tokens_bytes = s.distinct * std::min<double>(s.sequence_tokens, s.max_length) * 4;
   p.network_bytes_per_query =
@@ -41,8 +42,10 @@ Plan ComputePlan(const PlanSettings& s) {
   const double mean_count = s.n / s.distinct;
   const double gradients = s.distinct * std::ceil(mean_count / s.refresh);
   const double tokens = std::min<double>(s.sequence_tokens, s.max_length);
-  p.tune_seconds = gradients * (6 * s.model_parameters * tokens / (s.worker_gflops * 1e9) +
-                                28 * s.model_parameters / (s.worker_memory_gbs * 1e9));
+  // Adapters alone: no products for the gradients of weights, next to no traffic of Adam.
+  const double flops = s.adapter.lora() ? 4 : 6, adam_bytes = s.adapter.lora() ? 0 : 28;
+  p.tune_seconds = gradients * (flops * s.model_parameters * tokens / (s.worker_gflops * 1e9) +
+                                adam_bytes * s.model_parameters / (s.worker_memory_gbs * 1e9));
   p.score_seconds = 2 * 2 * s.model_parameters * s.query_tokens / (s.worker_gflops * 1e9);
   p.shard_queries_per_second = 1 / (p.search_seconds + p.selection_network_seconds);
   p.worker_queries_per_second = s.nodes * s.workers_per_node / (p.tune_seconds + p.score_seconds);

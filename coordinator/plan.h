@@ -35,6 +35,7 @@ struct PlanSettings {
   double distinct = 15;  // sequences with a count above 0 in one multiset, measured about 0.7 N
   int max_length = 1024;
   int queries_per_worker = 1;
+  worker::AdapterOptions adapter;
   std::string model;  // folder; "": the next two
   int64_t vocabulary = 50257;
   double model_parameters = 124e6;

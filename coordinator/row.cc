@@ -121,6 +121,13 @@ void ReadResult(const Json& json, Row* row) {
   json.at("steps").get_to(row->steps);
   json.at("gradients").get_to(row->gradients);
   json.at("tokens_trained").get_to(row->tokens_trained);
+  if (json.contains("adapter")) {
+    const Json& adapter = json.at("adapter");
+    adapter.at("kind").get_to(row->adapter.kind);
+    adapter.at("rank").get_to(row->adapter.rank);
+    adapter.at("alpha").get_to(row->adapter.alpha);
+    adapter.at("targets").get_to(row->adapter.targets);
+  }
   row->ms = TimesFromJson(json.at("ms"));
 }
 
@@ -159,6 +166,12 @@ std::string ToJsonLine(const Row& row) {
                    {"leak_marked", row.leak_marked},
                    {"leak_dropped", row.leak_dropped},
                    {"leak_trained", row.leak_trained}});
+    }
+    if (row.adapter.lora()) {
+      json["adapter"] = {{"kind", row.adapter.kind},
+                         {"rank", row.adapter.rank},
+                         {"alpha", row.adapter.alpha},
+                         {"targets", row.adapter.targets}};
     }
     if (!row.marks.empty()) json["score_at"] = MarksJson(row.marks);
     if (row.pool_objective) {

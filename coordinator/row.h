@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "coordinator/select/measures.h"
+#include "worker/adapter_options.h"
 
 namespace hullft::coordinator {
 
@@ -66,6 +67,7 @@ struct Row {
   int64_t window = 0;  // tokens of one scoring window; windows do not overlap in what they score
   int64_t prefix_token = -1;
   int64_t steps = 0, gradients = 0, tokens_trained = 0;
+  worker::AdapterOptions adapter;  // what was trained
 
   StageTimes ms;
   int worker = -1;  // world rank

@@ -8,10 +8,9 @@
 #include <vector>
 
 #include "common/error.h"
+#include "coordinator/adapter_flags.h"
 
 namespace hullft::coordinator {
-
-namespace {
 
 std::vector<int> ParseScoreAt(const std::string& text, std::vector<std::string>* faults) {
   std::vector<int> numbers;
@@ -28,6 +27,8 @@ std::vector<int> ParseScoreAt(const std::string& text, std::vector<std::string>*
   numbers.erase(std::ranges::unique(numbers).begin(), numbers.end());
   return numbers;
 }
+
+namespace {
 
 // What was trained on at each N must be what a run to N alone trains on.
 std::vector<std::string> ScoreAtFaults(const RunSettings& settings) {
@@ -111,6 +112,7 @@ void RunSettings::Bind(OptionTable* table) {
   table
       ->Add("precision", &precision, "of matrix products; tf32: GPUs; bf16: bfloat16 factors, float32 sums and weights")
       .OneOf({"float32", "tf32", "bf16"});
+  BindAdapter(table, &adapter);
 
   table->Group("Work");
   table->Add("check-weights", &check_weights, "hash the base weights before every query (to find bad memory)")
@@ -166,7 +168,7 @@ void RunSettings::Finish() {
   const std::string selection_faults = FinishSelection();
   tune.score_at = ParseScoreAt(score_at, &faults);
   for (const std::string& fault : ScoreAtFaults(*this)) faults.push_back(fault);
-  for (const std::string& fault : {selection_faults, tune.Validate()}) {
+  for (const std::string& fault : {selection_faults, tune.Validate(), adapter.Validate()}) {
     if (!fault.empty()) faults.push_back(fault);
   }
   if (pool != "knn" && method != "hullft") {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "common/options.h"
 #include "coordinator/selection_flags.h"
@@ -30,8 +31,10 @@ struct RunSettings : SelectionFlags {
   std::string refresh = "2";  // r, or "inf"
   std::string score_at;       // "1,5,10": Finish puts it into tune.score_at; "": scored at the end alone
 
-  int queries_per_worker = 1;   // Q, lanes of a worker: each has its own weights and its share of the worker's threads
-  int workers = 0;              // worker ranks of one process; 0: one, which shares its rank with coordinator and shard
+  worker::AdapterOptions adapter;  // what is trained: all weights, or low-rank adapters
+
+  int queries_per_worker = 1;  // Q, lanes of a worker: each has its own weights and its share of the worker's threads
+  int workers = 0;             // worker ranks of one process; 0: one, which shares its rank with coordinator and shard
   std::string precision = "float32";  // of matrix products: see worker::TunerOptions
   bool check_weights = false;
   std::string device = "auto";  // of the workers: see worker::ChooseDevice
@@ -51,6 +54,9 @@ struct RunSettings : SelectionFlags {
   // Derives select and tune from the texts and checks everything; throws kUsage with all faults.
   void Finish();
 };
+
+// Numbers from 1 with commas, sorted, each once; what is none is put into *faults with the flag's name.
+std::vector<int> ParseScoreAt(const std::string& text, std::vector<std::string>* faults);
 
 // What makes two runs the same run: every option that changes results and the digests of what was read. Ordered by
 // name.

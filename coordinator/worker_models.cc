@@ -56,6 +56,7 @@ void WorkerModels::LoadTuner(const worker::WeightExchange& exchange) {
   options.threads = std::max(1, threads_);
   options.precision = settings_.precision;
   options.check_weights = settings_.check_weights;
+  options.adapter = settings_.adapter;
   options.own_stream = settings_.queries_per_worker > 1;
   worker::Together(exchange.all, exchange.host, [&] {
     const c10::Device device = worker::ParseDevice(options.device);
@@ -67,7 +68,7 @@ void WorkerModels::LoadTuner(const worker::WeightExchange& exchange) {
     }
     const int sharers = device.is_cpu() ? exchange.node.size : 1;
     worker::CheckMemory(worker::PlanMemory(worker::ReadModelShape(settings_.model), settings_.tune.max_length, sharers,
-                                           settings_.queries_per_worker),
+                                           settings_.queries_per_worker, settings_.adapter),
                         worker::FreeMemory(device), device.is_cpu() ? "host " + exchange.host : device.str());
   });
   lanes_.push_back(worker::LoadTunerShared(options, exchange));

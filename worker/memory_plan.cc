@@ -5,6 +5,7 @@
 #include <fstream>
 #include <limits>
 #include <optional>
+#include <set>
 #include <sstream>
 
 #include "common/error.h"
@@ -17,8 +18,8 @@ namespace {
 constexpr int64_t kFloat = 4;        // bytes
 constexpr int64_t kLogitRows = 256;  // of head_loss.cc's chunk
 
-// Per layer are kept, in floats a token: the two norms' inputs and outputs (4 D), query, key and value (3 D),
-// attention's output and its copy for the projection (2 D), the activation's input and output (2 F).
+// Kept, in floats a token and layer (worker/models/lean_blocks.h): the inputs of attention and feed-forward (2 D),
+// query, key and value (3 D), attention's output (D), the activation's input (F). The same with adapters.
 ModelShape Gpt2Shape(ConfigReader& config) {
   const int64_t D = config.Size("n_embd"), L = config.Size("n_layer"), F = config.Size("n_inner", 4 * D);
   ModelShape shape;
@@ -26,11 +27,17 @@ ModelShape Gpt2Shape(ConfigReader& config) {
   const int64_t layer = 4 * D + (3 * D * D + 3 * D) + (D * D + D) + (D * F + F) + (F * D + D);
   const int64_t tables = config.Flag("tie_word_embeddings", true) ? 1 : 2;
   shape.parameters = (tables * shape.vocabulary + config.Size("n_positions")) * D + L * layer + 2 * D;
-  shape.kept_floats = L * (9 * D + 2 * F);
+  shape.kept_floats = shape.kept_frozen = L * (6 * D + F);
+  shape.layers = L;
+  shape.layer_weights = {3 * D * D, D * D, D * F, F * D};
+  shape.places = {{"q", 0, 0, D, D}, {"k", 0, D, D, D},  {"v", 0, 2 * D, D, D},
+                  {"o", 1, 0, D, D}, {"up", 2, 0, F, D}, {"down", 3, 0, D, F}};
   return shape;
 }
 
-// Kept, as measured on SmolLM2 (256 against 1,024 tokens, 9,274 floats a layer and token): 6 D + 4 F.
+// Kept (worker/models/gated_blocks.h): the inputs of attention and feed-forward (2 D); query, key and value before the
+// rotation, after it, and key and value once more, repeated for every head of query; attention's output; the two inner
+// products (2 F), with adapters also the activation's output (F).
 ModelShape LlamaShape(ConfigReader& config) {
   const int64_t D = config.Size("hidden_size"), L = config.Size("num_hidden_layers");
   const int64_t F = config.Size("intermediate_size"), heads = config.Size("num_attention_heads");
@@ -43,7 +50,13 @@ ModelShape LlamaShape(ConfigReader& config) {
   if (config.Flag("mlp_bias", false)) layer += 2 * F + D;
   const int64_t tables = config.Flag("tie_word_embeddings", false) ? 1 : 2;
   shape.parameters = tables * shape.vocabulary * D + L * layer + D;
-  shape.kept_floats = L * (6 * D + 4 * F);
+  const int64_t attention = (query + 2 * key) + (query + key) + (query == key ? 0 : 2 * query) + query;
+  shape.kept_floats = L * (2 * D + attention + 2 * F);
+  shape.kept_frozen = L * (2 * D + attention + 3 * F);
+  shape.layers = L;
+  shape.layer_weights = {D * query, D * key, D * key, query * D, D * F, D * F, F * D};
+  shape.places = {{"q", 0, 0, query, D}, {"k", 1, 0, key, D}, {"v", 2, 0, key, D}, {"o", 3, 0, D, query},
+                  {"gate", 4, 0, F, D},  {"up", 5, 0, F, D},  {"down", 6, 0, D, F}};
   return shape;
 }
 
@@ -93,18 +106,46 @@ ModelShape ReadModelShape(const std::filesystem::path& folder) {
   throw config.Unsupported("model_type", "language models of this kind are not implemented (llama and gpt2 are)");
 }
 
-MemoryPlan PlanMemory(const ModelShape& shape, int64_t tokens, int workers, int lanes) {
+namespace {
+
+// Projections of one input have one number.
+int InputOf(const std::string& target) {
+  if (target == "o") return 1;
+  if (target == "gate" || target == "up") return 2;
+  return target == "down" ? 3 : 0;
+}
+
+// What adapters need in place of copies of all parameters, and their projections' inputs, which are kept.
+void PlanAdapters(const ModelShape& shape, const AdapterOptions& adapter, MemoryPlan* plan) {
+  std::set<int> merged, kept;
+  int64_t adapters = 0, inputs = 0;
+  for (const AdapterPlace& place : ChoosePlaces(adapter, shape.places)) {
+    adapters += adapter.rank * (place.inputs + place.outputs);
+    merged.insert(place.weight);
+    if (kept.insert(InputOf(place.target)).second) inputs += place.inputs;
+  }
+  int64_t weights = 0;
+  for (const int index : merged) weights += shape.layer_weights[static_cast<size_t>(index)];
+  plan->adapters = true;
+  plan->weights_bytes = kFloat * shape.layers * (5 * adapters + weights);
+  plan->kept_bytes += kFloat * plan->tokens * (shape.kept_frozen + shape.layers * inputs - shape.kept_floats);
+}
+
+}  // namespace
+
+MemoryPlan PlanMemory(const ModelShape& shape, int64_t tokens, int workers, int lanes, const AdapterOptions& adapter) {
   HULLFT_CHECK(workers >= 1 && lanes >= 1);
-  MemoryPlan plan{workers, lanes, tokens, kFloat * shape.parameters, 4 * kFloat * shape.parameters, 0};
+  MemoryPlan plan{workers, lanes, tokens, kFloat * shape.parameters, 4 * kFloat * shape.parameters};
   plan.kept_bytes = kFloat * (shape.kept_floats * tokens + std::min(tokens, kLogitRows) * shape.vocabulary);
+  if (adapter.lora()) PlanAdapters(shape, adapter, &plan);
   return plan;
 }
 
 std::string MemoryPlan::Arithmetic() const {
-  return fmt::format(
-      "{} = base weights {} + {} x {} x ({} of working copy, gradient and moments + {} of activations at {} tokens)",
-      Gb(Total()), Gb(base_bytes), Plural(workers, "worker", "workers"), Plural(lanes, "query", "queries"),
-      Gb(weights_bytes), Gb(kept_bytes), tokens);
+  return fmt::format("{} = base weights {} + {} x {} x ({} of {} + {} of activations at {} tokens)", Gb(Total()),
+                     Gb(base_bytes), Plural(workers, "worker", "workers"), Plural(lanes, "query", "queries"),
+                     Gb(weights_bytes), adapters ? "adapters and merged weights" : "working copy, gradient and moments",
+                     Gb(kept_bytes), tokens);
 }
 
 void CheckMemory(const MemoryPlan& plan, int64_t free_bytes, const std::string& where) {

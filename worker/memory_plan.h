@@ -2,12 +2,16 @@
 //
 // float32 throughout. A host's workers share one copy of the base weights; each lane (a query that is finetuned at a
 // time) has a working copy, a gradient and Adam's two moments of all parameters, and what one forward pass keeps for
-// the backward pass. No Torch here. Thread safety: free functions.
+// the backward pass. With adapters it has these of the adapters, their beginning, and the adapted weights merged with
+// them. No Torch here. Thread safety: free functions.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
+
+#include "worker/adapter_options.h"
 
 namespace hullft::worker {
 
@@ -15,6 +19,10 @@ struct ModelShape {
   int64_t parameters = 0;
   int64_t vocabulary = 0;
   int64_t kept_floats = 0;  // a token's in one forward pass, for the backward pass
+  int64_t layers = 0;
+  std::vector<AdapterPlace> places = {};    // of one layer; AdapterPlace::weight is an index into the next
+  std::vector<int64_t> layer_weights = {};  // elements
+  int64_t kept_frozen = 0;  // kept_floats when adapters are trained, without the inputs of adapted projections
 };
 
 // From a folder's config.json. Throws kData as LoadLanguageModel does.
@@ -24,15 +32,18 @@ struct MemoryPlan {
   int workers = 1, lanes = 1;  // of one host; lanes: of each worker
   int64_t tokens = 0;          // of the longest training sequence
   int64_t base_bytes = 0;      // once a host
-  int64_t weights_bytes = 0;   // of a lane: working copy, gradient, two moments
-  int64_t kept_bytes = 0;      // of a lane: activations, and a chunk of logits
+  int64_t weights_bytes = 0;   // of a lane: working copy, gradient, two moments; or adapters and merged weights
+  bool adapters = false;
+  int64_t kept_bytes = 0;  // of a lane: activations, and a chunk of logits
   int64_t Total() const { return base_bytes + workers * lanes * (weights_bytes + kept_bytes); }
   // "2.9 GB = base 0.5 GB + 1 worker x 2 queries x (...)".
   std::string Arithmetic() const;
 };
 
 // workers, lanes >= 1; tokens: max_length.
-MemoryPlan PlanMemory(const ModelShape& shape, int64_t tokens, int workers, int lanes);
+// Throws kUsage for targets that the model does not have.
+MemoryPlan PlanMemory(const ModelShape& shape, int64_t tokens, int workers, int lanes,
+                      const AdapterOptions& adapter = {});
 
 // Throws kMemory with the arithmetic when the plan needs more than `free_bytes` of `where` ("host n1").
 void CheckMemory(const MemoryPlan& plan, int64_t free_bytes, const std::string& where);

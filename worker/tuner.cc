@@ -19,6 +19,7 @@
 #include "worker/finetune/adam.h"
 #include "worker/finetune/flat_weights.h"
 #include "worker/finetune/head_loss.h"
+#include "worker/finetune/lora.h"
 #include "worker/finetune/scoring.h"
 #include "worker/models/language_model.h"
 #include "worker/runtime.h"
@@ -106,8 +107,19 @@ struct Tuner::Impl {
     model->set_precision(precision);
   }
 
+  // From now on adapters are trained in place of the weights.
+  void Adapt(const AdapterOptions& options) {
+    if (const std::string faults = options.Validate(); !faults.empty()) throw UsageError("{}", faults);
+    if (!options.lora()) return;
+    lora = std::make_unique<Lora>(model.get(), options);
+    adapters = std::make_unique<FlatWeights>(lora.get());
+  }
+  FlatWeights& trained() { return adapters ? *adapters : weights; }
+
   std::unique_ptr<LanguageModel> model;
   FlatWeights weights;
+  std::unique_ptr<Lora> lora;  // null: the weights themselves are trained
+  std::unique_ptr<FlatWeights> adapters;
   HeadLoss head;
   int threads;
   std::string digest, arithmetic, config;
@@ -122,6 +134,9 @@ struct Tuner::Impl {
   int32_t PrefixToken(const TuneSettings& settings) const;
   std::vector<Score> ScoreUntuned(const TuneSettings& settings, std::span<const EvalDocument> eval);
   std::vector<Score> ScoreAll(const TuneSettings& settings, std::span<const EvalDocument> eval);
+  std::vector<Score> ScoreTuned(const TuneSettings& settings, std::span<const EvalDocument> eval);
+  void Reset();          // to the base weights, whatever a run before left
+  void BeginTraining();  // what is trained is as every query begins with it
   double ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence, int64_t step,
                          StageClock* clock, GradientTimes* times);
   void TuneOn(const TrainSequence& train, int sequence, bool grad_norms, Marker* marker, TuneResult* result);
@@ -176,7 +191,7 @@ void Tuner::Marker::Advance(int steps, TuneResult* result) {
   SynchronizeDevice(device);
   Mark mark{trained_, static_cast<int64_t>(result->steps.size()), result->gradients_computed, Milliseconds(), {}};
   const auto start = std::chrono::steady_clock::now();
-  mark.scores = result->steps.empty() ? result->before : impl_->ScoreAll(settings, eval_);
+  mark.scores = result->steps.empty() ? result->before : impl_->ScoreTuned(settings, eval_);
   SynchronizeDevice(device);
   scoring_ms_ += MillisecondsSince(start);
   result->marks.push_back(std::move(mark));
@@ -238,24 +253,45 @@ std::vector<Score> Tuner::Impl::ScoreAll(const TuneSettings& settings, std::span
   return scores;
 }
 
+std::vector<Score> Tuner::Impl::ScoreTuned(const TuneSettings& settings, std::span<const EvalDocument> eval) {
+  if (lora) lora->Merge();
+  std::vector<Score> scores = ScoreAll(settings, eval);
+  if (lora) lora->Attach();
+  return scores;
+}
+
+void Tuner::Impl::Reset() {
+  trained().DropGradients();
+  weights.UseBase();
+  if (lora) lora->Detach();
+  if (check_weights) CheckWeights();
+}
+
+void Tuner::Impl::BeginTraining() {
+  if (!lora) return;
+  adapters->UseBase();
+  lora->Attach();
+}
+
 // Leaves the gradient of the mean loss over tokens 1 to T - 1 in the parameters; returns the loss. tokens: T >= 2.
 // step: counted from 1 over the query, for messages.
 double Tuner::Impl::ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence,
                                     int64_t step, StageClock* clock, GradientTimes* times) {
   // The last token is only predicted, never read: causal attention keeps it from every other position.
   const at::Tensor ids = IdTensor(tokens.first(tokens.size() - 1), model->flat().device());
+  trained().PrepareGradients();
   const at::Tensor hidden = model->Hidden(ids, settings.dropout);
   times->forward = clock->Lap();
   const at::Tensor head_weight = model->HeadWeight();
-  HULLFT_CHECK(head_weight.is_leaf() && head_weight.requires_grad());
-  const HeadLoss::Result result = head.WithGradients(hidden, head_weight, tokens.subspan(1));
+  HULLFT_CHECK(head_weight.is_leaf() && head_weight.requires_grad() == !lora);
+  // Frozen or written into its place; a tied embedding adds its own part to it later.
+  const HeadLoss::Result result = head.WithGradients(hidden, head_weight, tokens.subspan(1), head_weight.grad());
   if (!std::isfinite(result.loss)) {
     throw Error(Code::kNumeric,
                 fmt::format("the loss of training sequence {} at step {} is {}", sequence, step, result.loss),
                 "try a smaller learning rate");
   }
   times->loss = clock->Lap();
-  head_weight.mutable_grad() = result.weight_gradient;  // a tied embedding adds its own part to it
   hidden.backward(result.hidden_gradient);
   times->backward = clock->Lap();
   return result.loss;
@@ -285,22 +321,22 @@ void Tuner::Impl::TuneOn(const TrainSequence& train, int sequence, bool grad_nor
     double norm = 0;
     for (int j = 0; j < run;) {  // in one pass over the weights, unless a mark lies between its steps
       const auto steps_done = static_cast<int64_t>(result->steps.size());
-      const std::vector<AdamSegment> segments = weights.Segments(steps_done == 0);
-      if (j == 0 && grad_norms) norm = weights.GradientsNorm(segments, threads);
+      const std::vector<AdamSegment> segments = trained().Segments(steps_done == 0);
+      if (j == 0 && grad_norms) norm = trained().GradientsNorm(segments, threads);
       const int end = j + marker->Until(run - j);
       clock.Lap();
-      weights.RunAdam({.learning_rate = settings.learning_rate}, steps_done, end - j, segments, threads);
+      trained().RunAdam({.learning_rate = settings.learning_rate}, steps_done, end - j, segments, threads);
       const StageTime pass = clock.Lap();
       times.adam.wall_ms += pass.wall_ms;
       times.adam.cpu_ms += pass.cpu_ms;
-      if (steps_done == 0) weights.UseWorking();
+      if (steps_done == 0) trained().UseWorking();
       const int first = std::exchange(j, end);
       for (int step = first; step < end; ++step) {
         result->steps.push_back({sequence, step == 0, step == 0 ? std::optional(loss) : std::nullopt, norm});
       }
       marker->Advance(end - first, result);
     }
-    weights.DropGradients();
+    trained().DropGradients();
     result->gradient_times.push_back(times);
   }
 }
@@ -328,6 +364,7 @@ std::unique_ptr<Tuner> Tuner::Load(const TunerOptions& options, const BaseWeight
     tuner->impl_->config = config;
     tuner->impl_->check_weights = options.check_weights;
     tuner->impl_->digest = tuner->impl_->Digest();
+    tuner->impl_->Adapt(options.adapter);
     if (!base.digest.empty() && tuner->impl_->digest != base.digest) {
       throw Error(Code::kData,
                   fmt::format("{}: the weights and configuration have digest {}, expected {}", options.model_dir,
@@ -353,14 +390,13 @@ TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequenc
     std::optional<c10::StreamGuard> on_stream;
     if (impl.stream) on_stream.emplace(*impl.stream);
     if (settings.dropout > 0) at::manual_seed(kDropoutSeed);
-    impl.weights.DropGradients();  // a run that threw may have left some
-    impl.weights.UseBase();
-    if (impl.check_weights) impl.CheckWeights();
+    impl.Reset();
     auto start = std::chrono::steady_clock::now();
     tell(TuneStage::kScoreBefore);
     result.before = impl.ScoreUntuned(settings, eval);
     SynchronizeDevice(device);
     result.score_before_ms = MillisecondsSince(start);
+    impl.BeginTraining();
     Marker marker(&impl, settings, train, eval, observer);
     for (size_t i = 0; i < train.size(); ++i) {
       impl.TuneOn(train[i], static_cast<int>(i), grad_norms, &marker, &result);
@@ -375,7 +411,7 @@ TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequenc
     if (!result.marks.empty() && result.marks.back().n == marker.trained()) {
       result.after = result.marks.back().scores;
     } else {
-      result.after = result.steps.empty() ? result.before : impl.ScoreAll(settings, eval);
+      result.after = result.steps.empty() ? result.before : impl.ScoreTuned(settings, eval);
     }
     SynchronizeDevice(device);
     result.score_after_ms = marker.scoring_ms() + MillisecondsSince(start);
@@ -383,8 +419,24 @@ TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequenc
   return result;
 }
 
+std::vector<NamedWeights> Tuner::Trained() const {
+  std::vector<NamedWeights> result;
+  CallTorch([&] {
+    FlatParameters& trained = impl_->lora ? static_cast<FlatParameters&>(*impl_->lora) : *impl_->model;
+    for (const Parameter& parameter : trained.parameters()) {
+      const at::Tensor host = parameter.value.detach().cpu().contiguous();
+      const float* const values = host.const_data_ptr<float>();
+      result.push_back({parameter.name, {values, values + parameter.count}});
+    }
+  });
+  return result;
+}
+
 int64_t Tuner::parameters() const {
   return impl_->weights.parameters();
+}
+int64_t Tuner::trained_parameters() const {
+  return impl_->trained().parameters();
 }
 int Tuner::max_positions() const {
   return static_cast<int>(impl_->model->max_positions());

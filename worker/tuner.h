@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "worker/adapter_options.h"
 #include "worker/finetune/stage_times.h"
 
 namespace hullft::worker {
@@ -24,7 +25,8 @@ struct TunerOptions {
   // Of matrix products with weights: "float32"; "tf32" (GPU: 10 bits of mantissa, the process's last loaded Tuner
   // decides); "bf16" (8 bits, worker/models/product.h). Weights, sums and Adam are float32 always.
   std::string precision = "float32";
-  bool check_weights = false;  // hash the weights after every reset; a debugging aid that costs a pass over them
+  AdapterOptions adapter = {};  // what is trained: all weights, or low-rank adapters of some
+  bool check_weights = false;   // hash the weights after every reset; a debugging aid that costs a pass over them
 };
 
 // Where the base weights live and who fills them. The default: the tuner's own memory, from the checkpoint.
@@ -37,6 +39,12 @@ struct BaseWeights {
   bool filled = false;
   // When not empty: what digest() must come out as, else Load throws kData (the wrong or damaged weights came).
   std::string digest;
+};
+
+// One trained parameter.
+struct NamedWeights {
+  std::string name;
+  std::vector<float> values;
 };
 
 class Tuner;
@@ -66,7 +74,7 @@ struct StepRecord {
   int sequence = 0;            // index into the training list
   bool computed = false;       // the gradient was computed for this step, not reused
   std::optional<double> loss;  // mean over T - 1 predicted tokens; nothing when reused
-  double grad_norm = 0;        // L2 over all parameters (tied ones once), just before the step
+  double grad_norm = 0;        // L2 over all that is trained (tied parameters once), just before the step
 };
 
 // Both definitions of BPB (method.md §6). Log-likelihoods in nats.
@@ -127,8 +135,12 @@ class Tuner {
   TuneResult Run(const TuneSettings& settings, std::span<const TrainSequence> train, std::span<const EvalDocument> eval,
                  bool grad_norms = false, const TuneObserver& observer = {});
 
-  int64_t parameters() const;
-  int max_positions() const;  // the model's window limit
+  // What the last Run left, copied to the host: all parameters, or the adapters; as they begin where no step was made.
+  std::vector<NamedWeights> Trained() const;
+
+  int64_t parameters() const;          // of the model
+  int64_t trained_parameters() const;  // all of them, or the adapters'
+  int max_positions() const;           // the model's window limit
   int default_prefix_token() const;
   const std::string& digest() const;  // hash of weights and configuration
   // What the bits of a score depend on besides digest() and the arguments: device, precision, threads, libraries.

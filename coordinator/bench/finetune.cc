@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "common/parallel.h"
+#include "coordinator/adapter_flags.h"
 #include "coordinator/bench/child_process.h"
 #include "coordinator/bench/measure.h"
 #include "coordinator/bench/subjects.h"
@@ -37,6 +38,7 @@ struct Settings {
   std::string clock = "wall", precision = "float32";
   int refresh = 2, threads = 0, repetitions = 3;
   bool avx2 = false;
+  worker::AdapterOptions adapter;
   worker::Gpt2Shape shape;
 };
 
@@ -119,11 +121,12 @@ void ForgetPeak() {
 }
 
 // Floating-point operations of a forward and backward pass over `length` tokens: the last one is not read. Attention is
-// causal: half of the square; its backward pass is counted as twice the forward.
-double GradientFlops(const worker::Gpt2Shape& shape, int length) {
+// causal: half of the square; its backward pass is counted as twice the forward. passes: 3, or 2 with frozen weights,
+// whose gradients are not computed.
+double GradientFlops(const worker::Gpt2Shape& shape, int length, int passes) {
   const auto n = static_cast<double>(length - 1);
   const double attention = 2 * static_cast<double>(shape.layers * shape.width) * n * n;
-  return 3 * (2 * static_cast<double>(shape.ProductsPerToken()) * n + attention);
+  return passes * 2 * static_cast<double>(shape.ProductsPerToken()) * n + 3 * attention;
 }
 
 class Bench {
@@ -134,8 +137,10 @@ class Bench {
         scratch_(settings.scratch),
         counts_(Numbers("counts", s_.counts, 1, 1'000'000)) {
     worker::WriteRandomGpt2(scratch_.path(), s_.shape, 1);
-    tuner_ =
-        worker::Tuner::Load({.model_dir = scratch_.path().string(), .threads = s_.threads, .precision = s_.precision});
+    tuner_ = worker::Tuner::Load({.model_dir = scratch_.path().string(),
+                                  .threads = s_.threads,
+                                  .precision = s_.precision,
+                                  .adapter = s_.adapter});
     for (int i = 0; i < 3; ++i) short_counts_.push_back(i < 2 ? s_.refresh : 1);
   }
 
@@ -256,9 +261,9 @@ class Bench {
     };
     for (const char* part : {"forward", "loss", "backward"}) add(part, part, ours[part], "ms");
     add("gradient_ms", "forward, loss and backward", ours["gradient"], "ms");
-    const double rate = GradientFlops(s_.shape, length) / (ours["gradient"] * 1e6);
+    const double rate = GradientFlops(s_.shape, length, s_.adapter.lora() ? 2 : 3) / (ours["gradient"] * 1e6);
     add("gflops", "forward and backward", rate, "GFLOP/s");
-    const bool exact = s_.precision == "float32";
+    const bool exact = s_.precision == "float32" && !s_.adapter.lora();
     const std::optional<double> asked = !exact          ? std::nullopt
                                         : length >= 512 ? std::optional(0.7)
                                         : length >= 256 ? std::optional(0.6)
@@ -271,8 +276,9 @@ class Bench {
       const double pass = ours[part] > 0 ? ours[part] : ours[fmt::format("adam {}", s_.refresh)];
       query += count * (ours["gradient"] + pass);
       if (ours[part] <= 0) continue;
-      const double bandwidth = 28e-6 * static_cast<double>(tuner_->parameters()) / ours[part];
+      const double bandwidth = 28e-6 * static_cast<double>(tuner_->trained_parameters()) / ours[part];
       add(fmt::format("adam{}_ms", steps).c_str(), fmt::format("Adam, {} steps in one pass", steps), ours[part], "ms");
+      if (s_.adapter.lora()) continue;  // too little to be a matter of bandwidth
       add(fmt::format("adam{}_of_triad", steps).c_str(), "... of the triad's bandwidth", bandwidth / triad_, "", 0.85);
     }
     add("first_to_later", "first gradient of a query to a later one", ours["first"] / ours["later"], "x", {}, 1.02);
@@ -316,6 +322,7 @@ int BenchFinetune(const Arguments& args) {
       .Range(1, 1000);
   table.Add("clock", &s.clock, "cpu: CPU time / threads, for a machine that is in use").OneOf({"wall", "cpu"});
   table.Add("precision", &s.precision, "of our matrix products").OneOf({"float32", "bf16"});
+  BindAdapter(&table, &s.adapter);
   table.Add("machine", &s.machine, "figures of hullft bench machine; without it they are measured");
   table.Add("baseline", &s.baseline,
             "its program; default: hullft_finetune_baseline beside hullft; none: leave it out");
@@ -330,10 +337,14 @@ int BenchFinetune(const Arguments& args) {
   table.Add("positions", &s.shape.positions, "the window, to which the baseline pads").Range(2, 65536);
   if (table.Parse(args)) return 0;
   if (s.threads == 0) s.threads = UsableCores();
+  if (s.adapter.lora()) s.baseline = "none";  // it trains all weights
   Figures figures("finetune", Figures::MachineFacts(HULLFT_VERSION));
   figures.AddFact("threads", std::to_string(s.threads));
   figures.AddFact("clock", s.clock);
   figures.AddFact("precision", s.precision);
+  if (s.adapter.lora()) {
+    figures.AddFact("adapter", fmt::format("lora, rank {}, targets {}", s.adapter.rank, s.adapter.targets));
+  }
   figures.AddFact("query", fmt::format("counts {}, r = {}", s.counts, s.refresh));
   if (s.avx2) figures.AddFact("baseline", "MKL_ENABLE_INSTRUCTIONS=AVX2");
   Bench(s, &figures).Run();

@@ -17,6 +17,7 @@
 #include "common/files.h"
 #include "common/options.h"
 #include "common/progress.h"
+#include "coordinator/adapter_flags.h"
 #include "coordinator/commands/commands.h"
 
 namespace hullft::coordinator {
@@ -89,8 +90,7 @@ void Print(const PlanSettings& s, const Plan& p, const std::vector<std::string>&
   std::printf("    %s\n", p.memory.Arithmetic().c_str());
   line("disk (its share of the corpus)", FormatBytes(p.disk_bytes_per_node));
   std::printf("each query\n");
-  line(s.pool == "global" ? "Frank-Wolfe over the whole corpus" : "search",
-       Time(p.search_seconds) + " of every shard");
+  line(s.pool == "global" ? "Frank-Wolfe over the whole corpus" : "search", Time(p.search_seconds) + " of every shard");
   line("network", FormatBytes(p.network_bytes_per_query) + ", " + Time(p.selection_network_seconds));
   line("finetuning", Time(p.tune_seconds) + " of one worker");
   line("scoring before and after", Time(p.score_seconds) + " of one worker");
@@ -173,6 +173,7 @@ int PlanCommand(const Arguments& args) {
   table.Add("distinct", &s.distinct, "distinct sequences in a multiset").Range(1, 1e6);
   table.Add("refresh", &s.refresh, "steps that share a gradient").Range(1, 1e6);
   table.Add("max-length", &s.max_length, "tokens of a training sequence at most").Range(1, 1e6);
+  BindAdapter(&table, &s.adapter);
   table.Add("model", &s.model, "folder of the language model: its config.json says parameters and memory");
   table.Add("model-parameters", &s.model_parameters, "of the language model, without --model").Range(1, 1e13);
   table.Add("vocabulary", &s.vocabulary, "tokens of its vocabulary, without --model").Range(1, 1e9);
@@ -181,6 +182,11 @@ int PlanCommand(const Arguments& args) {
   table.Add("iterations", &s.iterations, "Frank-Wolfe updates of one query in global mode").Range(1, 1e6);
   table.Add("json", &json, "print JSON");
   if (table.Parse(args)) return 0;
+  if (s.adapter.lora() && s.model.empty()) {
+    throw Error(Code::kUsage,
+                "hullft plan: --adapter lora needs --model, whose config.json says the sizes of its layers",
+                "--model FOLDER (config.json suffices)");
+  }
   const std::vector<std::string> sources = TakeRates(rates, taken);
   s.distinct = std::min<double>(s.distinct, s.n);
   if (!s.model.empty()) s.model_parameters = static_cast<double>(worker::ReadModelShape(s.model).parameters);

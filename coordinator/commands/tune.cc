@@ -1,4 +1,6 @@
 // `hullft tune`: finetune on the sequences of one file, score the documents of another before and after.
+#include <fmt/ranges.h>
+
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -9,7 +11,11 @@
 #include "common/error.h"
 #include "common/options.h"
 #include "common/tokenizer/tokenizer.h"
+#include "coordinator/adapter_flags.h"
 #include "coordinator/commands/commands.h"
+#include "coordinator/settings.h"
+#include "worker/device.h"
+#include "worker/memory_plan.h"
 #include "worker/tuner.h"
 
 namespace hullft::coordinator {
@@ -112,6 +118,20 @@ json ScoreJson(const worker::Score& score) {
           {"windows", score.windows}};
 }
 
+json MarksJson(const worker::TuneResult& result) {
+  json marks = json::array();
+  for (const worker::Mark& mark : result.marks) {
+    json scores = json::array();
+    for (const worker::Score& score : mark.scores) scores.push_back(ScoreJson(score));
+    marks.push_back({{"n", mark.n},
+                     {"steps", mark.steps},
+                     {"gradients", mark.gradients},
+                     {"tune_ms", mark.tune_ms},
+                     {"scores", scores}});
+  }
+  return marks;
+}
+
 json ResultJson(const worker::TuneResult& result) {
   json steps = json::array(), eval = json::array();
   for (const worker::StepRecord& step : result.steps) {
@@ -126,11 +146,19 @@ json ResultJson(const worker::TuneResult& result) {
   return {
       {"steps", steps},
       {"eval", eval},
+      {"marks", MarksJson(result)},
       {"gradients_computed", result.gradients_computed},
       {"sequences_skipped", result.sequences_skipped},
       {"tokens_trained", result.tokens_trained},
       {"milliseconds",
        {{"score_before", result.score_before_ms}, {"tune", result.tune_ms}, {"score_after", result.score_after_ms}}}};
+}
+
+// Before anything is loaded.
+void CheckFreeMemory(const worker::TunerOptions& options, int max_length) {
+  const c10::Device device = worker::ParseDevice(options.device);
+  worker::CheckMemory(worker::PlanMemory(worker::ReadModelShape(options.model_dir), max_length, 1, 1, options.adapter),
+                      worker::FreeMemory(device), device.is_cpu() ? "this machine" : device.str());
 }
 
 std::string Number(const std::optional<double>& value) {
@@ -152,6 +180,11 @@ void PrintTable(const worker::TuneResult& result) {
                before.bytes ? std::to_string(*before.bytes) : "-", before.log_likelihood, after.log_likelihood,
                Number(before.bpb), Number(after.bpb), 100 * after.log_likelihood / before.log_likelihood);
   }
+  for (const worker::Mark& mark : result.marks) {
+    std::vector<std::string> bpb;
+    for (const worker::Score& score : mark.scores) bpb.push_back(Number(score.bpb));
+    fmt::print("after {} of the multiset: BPB {}\n", mark.n, fmt::join(bpb, ", "));
+  }
   fmt::print("\n{} gradients for {} steps; scored in {:.0f} + {:.0f} ms, tuned in {:.0f} ms\n",
              result.gradients_computed, result.steps.size(), result.score_before_ms, result.score_after_ms,
              result.tune_ms);
@@ -162,7 +195,7 @@ void PrintTable(const worker::TuneResult& result) {
 int TuneCommand(const Arguments& args) {
   worker::TunerOptions options;
   worker::TuneSettings settings;
-  std::string train_path, eval_path, refresh = "2";
+  std::string train_path, eval_path, refresh = "2", score_at;
   bool as_json = false;
   OptionTable table(
       "hullft tune",
@@ -174,6 +207,7 @@ int TuneCommand(const Arguments& args) {
   table.Add("eval", &eval_path, "JSONL of documents to score").Required();
   table.Add("lr", &settings.learning_rate, "learning rate of Adam").Range(0, 1);
   table.Add("refresh", &refresh, "steps of a repeated sequence that share a gradient, or inf");
+  table.Add("score-at", &score_at, "numbers, e.g. 1,5,10: score also when so many (repeats counted) are trained on");
   table.Add("max-length", &settings.max_length, "length of training sequences and scoring windows").Unit("tokens");
   table.Add("dropout", &settings.dropout, "while finetuning (the authors' GPT-2 runs: 0.1)").Range(0, 0.99);
   table.Add("prefix-token", &settings.prefix_token, "id before the first scored token; -1: the model's bos, else eos");
@@ -181,10 +215,17 @@ int TuneCommand(const Arguments& args) {
   table.Add("device", &options.device, "where to compute");
   table.Add("precision", &options.precision, "of matrix products; tf32: GPUs; bf16: bfloat16 factors, float32 sums")
       .OneOf({"float32", "tf32", "bf16"});
+  BindAdapter(&table, &options.adapter);
   table.Add("json", &as_json, "print one JSON object").NotPartOfResult();
   if (table.Parse(args)) return 0;
   settings.refresh = RefreshInterval(refresh);
-  if (const std::string faults = settings.Validate(); !faults.empty()) throw UsageError("{}", faults);
+  std::vector<std::string> faults;
+  settings.score_at = ParseScoreAt(score_at, &faults);
+  for (const std::string& fault : {settings.Validate(), options.adapter.Validate()}) {
+    if (!fault.empty()) faults.push_back(fault);
+  }
+  if (!faults.empty()) throw UsageError("hullft tune: {}", fmt::join(faults, "; "));
+  CheckFreeMemory(options, settings.max_length);
 
   const std::vector<Row> train_rows = train_path.empty() ? std::vector<Row>() : ReadRows(train_path, true);
   const std::vector<Row> eval_rows = ReadRows(eval_path, false);

@@ -42,6 +42,7 @@ inline Row SampleRow(int64_t query, const std::string& subset, double before, do
   row.steps = 20;
   row.gradients = 11;
   row.tokens_trained = 9999;
+  row.adapter = {.kind = "lora", .rank = 4, .alpha = 8, .targets = "q,o"};
   row.ms = {1, 2, 3, 4, 5, 6, 7};
   row.worker = 3;
   row.host = "n\"1";

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -60,6 +61,18 @@ TEST(TuneCommand, PrintsStepsAndScores) {
   EXPECT_NE(eval.at("before").at("log_likelihood"), eval.at("after").at("log_likelihood"));
 }
 
+TEST(TuneCommand, ScoresOnTheWayAndAdapters) {
+  const std::string train = "{\"tokens\": [1, 2, 3, 4], \"count\": 3}\n";
+  const json full = Output(Call(train, kEval, {"--score-at", "3,1"}));
+  ASSERT_EQ(full.at("marks").size(), 2U);
+  EXPECT_EQ(full.at("marks").at(0).at("n"), 1);
+  EXPECT_EQ(full.at("marks").at(1).at("scores").at(0), full.at("eval").at(0).at("after"));
+  const json adapted = Output(Call(train, kEval, {"--adapter", "lora", "--rank", "2", "--target", "o,gate"}));
+  EXPECT_EQ(adapted.at("eval").at(0).at("before"), full.at("eval").at(0).at("before"));
+  EXPECT_NE(adapted.at("eval").at(0).at("after"), full.at("eval").at(0).at("after"));
+  EXPECT_NE(adapted.at("eval").at(0).at("after"), adapted.at("eval").at(0).at("before"));
+}
+
 TEST(TuneCommand, RefreshInfinityAndNoTraining) {
   const json reused = Output(Call(R"({"tokens": [1, 2, 3], "count": 5})", kEval, {"--refresh", "inf"}));
   EXPECT_EQ(reused.at("gradients_computed"), 1);
@@ -84,11 +97,23 @@ TEST(TuneCommand, BadRowsNameFileAndLine) {
 
 TEST(TuneCommand, BadSettings) {
   ExpectTuneFault(Call("", kEval, {"--refresh", "0"}), Code::kUsage, "--refresh: '0'");
+  ExpectTuneFault(Call("", kEval, {"--score-at", "1,x"}), Code::kUsage, "--score-at: 'x'");
+  ExpectTuneFault(Call("", kEval, {"--adapter", "lora", "--target", "query"}), Code::kUsage, "no target 'query'");
   ExpectTuneFault(Call("", kEval, {"--refresh", "often"}), Code::kUsage, "'often'");
   ExpectTuneFault({"--model", kModel, "--eval", Write("eval.jsonl", kEval), "--max-length", "4096"}, Code::kUsage,
                   "limit of 128");
   ExpectTuneFault(Call("", kEval, {"--device", "cuda:0"}), Code::kUsage, "cuda:0");
   ExpectTuneFault({"--model", kModel, "--eval", "/nonexistent.jsonl"}, Code::kIo, "/nonexistent.jsonl");
+}
+
+// From config.json alone, before any weight is read.
+TEST(TuneCommand, WhatCannotFitIsRefusedWithTheArithmetic) {
+  const std::string folder = ::testing::TempDir() + "/huge";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder + "/config.json") << json{{"model_type", "gpt2"}, {"n_embd", 65536},     {"n_head", 64},
+                                                 {"n_layer", 1000},      {"vocab_size", 50257}, {"n_positions", 1024}};
+  ExpectTuneFault({"--model", folder, "--eval", Write("eval.jsonl", kEval)}, Code::kMemory,
+                  "base weights 206175.28 GB + 1 worker x 1 query");
 }
 
 }  // namespace

@@ -10,7 +10,10 @@
 #include <limits>
 #include <vector>
 
+#include "worker/models/gated_blocks.h"
 #include "worker/models/gelu.h"
+#include "worker/models/rope.h"
+#include "worker/models/weight_gradient.h"
 
 namespace hullft::worker {
 namespace {
@@ -67,6 +70,54 @@ TEST(LeanBlocks, NormMlpIsTheNormAndTwoProjections) {
           return at::addmm(w.down_bias, Activate(activation, at::addmm(w.up_bias, normed, w.up)), w.down);
         });
   }
+}
+
+TEST(LeanBlocks, RmsNormProjectIsTheNormAndThreeProjections) {
+  for (const bool adjacent : {true, false}) {
+    at::manual_seed(6);
+    const at::Tensor x = Random({31, 24}, 2), norm = Random({24}, 1), all = at::randn({40, 24}) * 0.3;
+    std::vector<at::Tensor> w;
+    for (const auto& [begin, rows] : {std::pair{0, 24}, {24, 8}, {32, 8}}) {
+      const at::Tensor part = all.narrow(0, begin, rows);
+      w.push_back((adjacent ? part.detach() : part.clone()).set_requires_grad(true));
+    }
+    EXPECT_EQ(Stacked(w).is_alias_of(all), adjacent);
+    EXPECT_TRUE(Stacked(w).equal(all));
+    ExpectSame(
+        {x, norm, w[0], w[1], w[2]},
+        [&] {
+          return RmsNormProject(x, {norm, kEpsilon}, w[0], w[1], w[2], Precision::kFloat32);
+        },
+        [&] {
+          const at::Tensor n = at::rms_norm(x, {24}, norm, kEpsilon);
+          return at::cat({at::linear(n, w[0]), at::linear(n, w[1]), at::linear(n, w[2])}, 1);
+        });
+  }
+}
+
+TEST(LeanBlocks, RmsNormGatedMlpIsTheNormAndThreeProjections) {
+  for (const Activation activation : {Activation::kSilu, Activation::kGeluTanh}) {
+    at::manual_seed(7);
+    const at::Tensor x = Random({29, 16}, 2), norm = Random({16}, 1), gate = Random({48, 16}, 0.4),
+                     up = Random({48, 16}, 0.4), down = Random({16, 48}, 0.3);
+    ExpectSame(
+        {x, norm, gate, up, down},
+        [&] {
+          return RmsNormGatedMlp(x, {norm, kEpsilon}, gate, up, down, activation, Precision::kFloat32);
+        },
+        [&] {
+          const at::Tensor n = at::rms_norm(x, {16}, norm, kEpsilon);
+          return at::linear(Activate(activation, at::linear(n, gate)) * at::linear(n, up), down);
+        });
+  }
+}
+
+TEST(LeanBlocks, RotateIsRopeWithItsGradient) {
+  at::manual_seed(8);
+  const at::Tensor x = Random({13, 5, 8}, 1), angles = at::randn({13, 1, 4});
+  ExpectSame(
+      {x}, [&] { return Rotate(x, angles.cos(), angles.sin()); },
+      [&] { return Rope::Apply(x, angles.cos(), angles.sin()); });
 }
 
 // Bfloat16 keeps 8 bits: 0.4% a factor, and errors of a sum's terms partly cancel. That the results differ from

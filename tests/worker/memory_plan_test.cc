@@ -39,6 +39,21 @@ TEST(MemoryPlan, BaseOnceAndFourCopiesALane) {
   EXPECT_EQ(PlanMemory(shape, 1000, 1, 1).kept_bytes, 4 * (500 * 1000 + 256 * 1000));  // one chunk of logits
 }
 
+TEST(MemoryPlan, AdaptersTakeTheirOwnCopiesAndTheMergedWeights) {
+  ModelShape shape{1'000'000, 1000, 500};
+  shape.layers = 3;
+  shape.places = {{"q", 0, 0, 20, 10}, {"v", 0, 40, 20, 10}, {"down", 1, 0, 10, 30}};
+  shape.layer_weights = {600, 300};
+  shape.kept_frozen = 200;
+  const AdapterOptions adapter{.kind = "lora", .rank = 2, .targets = "q,v"};
+  const MemoryPlan plan = PlanMemory(shape, 100, 1, 2, adapter);
+  EXPECT_EQ(plan.base_bytes, 4'000'000);
+  EXPECT_EQ(plan.weights_bytes, 4 * 3 * (5 * 2 * (2 * 30) + 600));
+  EXPECT_EQ(plan.kept_bytes, 4 * (100 * (200 + 3 * 10) + 100 * 1000));
+  EXPECT_THAT(plan.Arithmetic(), HasSubstr("adapters and merged weights"));
+  EXPECT_THROW(PlanMemory(shape, 100, 1, 1, {.kind = "lora", .targets = "up"}), Error);
+}
+
 TEST(MemoryPlan, AnImpossibleOneIsRefusedWithTheArithmetic) {
   const MemoryPlan plan = PlanMemory({124'439'808, 50257, 12 * (9 * 768 + 2 * 3072)}, 1024, 1, 4);
   CheckMemory(plan, plan.Total(), "host n1");

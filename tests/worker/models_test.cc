@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 #include "common/files.h"
 #include "tests/caught.h"
 #include "tests/worker/golden_tensor.h"
+#include "worker/finetune/flat_weights.h"
 #include "worker/models/language_model.h"
 
 namespace hullft::worker {
@@ -99,6 +101,68 @@ TEST_P(GoldenModel, OlderConfigurationNamesGiveTheSameBits) {
   const c10::NoGradGuard no_grad;
   EXPECT_TRUE(
       LoadLanguageModel(older.folder())->Logits(ids).equal(LoadLanguageModel(kModels / GetParam())->Logits(ids)));
+}
+
+// With places for them (tuner.cc), the gradients of matrices are written there, whatever lay there before, and equal
+// those that autograd keeps.
+TEST_P(GoldenModel, GradientsAreWrittenInPlace) {
+  const std::unique_ptr<LanguageModel> model = LoadLanguageModel(kModels / GetParam());
+  const at::Tensor ids = at::remainder(at::arange(3, 43, at::kLong), 17);  // tokens repeat
+  const auto backward = [&] {
+    const at::Tensor hidden = model->Hidden(ids, 0);
+    at::manual_seed(1);
+    hidden.backward(at::randn_like(hidden));
+  };
+  backward();
+  std::vector<at::Tensor> expected;
+  for (Parameter& parameter : model->parameters()) {
+    const at::Tensor& gradient = parameter.value.grad();
+    expected.push_back(gradient.defined() ? gradient.clone() : at::Tensor());
+    parameter.value.mutable_grad().reset();
+  }
+  FlatWeights weights(model.get());
+  weights.PrepareGradients();
+  for (Parameter& parameter : model->parameters()) {
+    EXPECT_EQ(parameter.value.grad().defined(), parameter.value.dim() == 2) << parameter.name;
+    if (parameter.value.grad().defined()) parameter.value.mutable_grad().fill_(std::nanf(""));
+  }
+  const at::Tensor head = model->HeadWeight();
+  head.mutable_grad().fill_(0.5);  // what the loss wrote; a tied embedding adds to it
+  backward();
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const Parameter& parameter = model->parameters()[i];
+    const bool is_head = parameter.value.is_same(head);
+    if (!expected[i].defined()) {
+      EXPECT_TRUE(is_head) << parameter.name;
+      continue;
+    }
+    const at::Tensor actual = parameter.value.grad() - (is_head ? 0.5 : 0.0);
+    EXPECT_LT((actual - expected[i]).norm().item<double>(), 1e-5 * expected[i].norm().item<double>()) << parameter.name;
+  }
+}
+
+TEST_P(GoldenModel, SequencesSideBySideAreEachAlone) {
+  const std::unique_ptr<LanguageModel> model = LoadLanguageModel(kModels / GetParam());
+  const at::Tensor ids = at::arange(3, 54, at::kLong).view({3, 17});
+  at::manual_seed(1);
+  std::vector<at::Tensor> alone, expected;
+  const at::Tensor together = model->Hidden(ids, 0), direction = at::randn_like(together);
+  for (int64_t i = 0; i < 3; ++i) alone.push_back(model->Hidden(ids[i], 0));
+  at::cat(alone).backward(direction);
+  EXPECT_TRUE(at::allclose(together, at::cat(alone), 1e-5, 1e-5));
+  for (Parameter& parameter : model->parameters()) {
+    const at::Tensor& gradient = parameter.value.grad();
+    expected.push_back(gradient.defined() ? gradient.clone() : at::Tensor());
+    parameter.value.mutable_grad().reset();
+  }
+  together.backward(direction);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const Parameter& parameter = model->parameters()[i];
+    ASSERT_EQ(parameter.value.grad().defined(), expected[i].defined());
+    if (!expected[i].defined()) continue;
+    EXPECT_LT((parameter.value.grad() - expected[i]).norm().item<double>(), 2e-5 * expected[i].norm().item<double>())
+        << parameter.name;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenModel, testing::ValuesIn(GoldenModels()),

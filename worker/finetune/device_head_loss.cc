@@ -42,7 +42,7 @@ HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor&
   HULLFT_CHECK(n > 0 && h.dim() == 2 && h.size(0) == n);
   const at::Tensor ids = IdTensor(targets, h.device());
   const at::Tensor columns = at::arange(w.size(0), ids.options());
-  HeadLoss::Result result{0, at::empty_like(h), weight_gradient};
+  HeadLoss::Result result{0, at::empty_like(h)};
   std::vector<at::Tensor> sums;
   for (int64_t begin = 0; begin < n; begin += kRows) {
     const int64_t rows = std::min(kRows, n - begin);
@@ -54,15 +54,18 @@ HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor&
     at::Tensor hidden_gradient = result.hidden_gradient.narrow(0, begin, rows);
     if (precision == Precision::kBf16) {
       hidden_gradient.copy_(Product(p, w, precision));
+      if (!weight_gradient.defined()) continue;
       const at::Tensor part = Product(p.t(), chunk, precision);
       begin == 0 ? weight_gradient.copy_(part) : weight_gradient.add_(part);
       continue;
     }
     at::mm_out(hidden_gradient, p, w);
+    if (!weight_gradient.defined()) continue;
+    at::Tensor sum = weight_gradient;
     if (begin == 0) {
-      at::mm_out(result.weight_gradient, p.t(), chunk);
+      at::mm_out(sum, p.t(), chunk);
     } else {
-      result.weight_gradient.addmm_(p.t(), chunk);
+      sum.addmm_(p.t(), chunk);
     }
   }
   result.loss = -at::stack(sums).sum().item<double>() / static_cast<double>(n);

@@ -17,7 +17,7 @@ namespace hullft::worker {
 double DeviceLogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets,
                            Precision precision = Precision::kFloat32);
 
-// weight_gradient [V, D], on the device: where the result's is written.
+// weight_gradient [V, D], on the device: where the weight's is written; undefined: it is not computed.
 HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor& weight,
                                      std::span<const int32_t> targets, const at::Tensor& weight_gradient,
                                      Precision precision = Precision::kFloat32);

@@ -47,7 +47,7 @@ FlatBuffer::~FlatBuffer() {
   if (memory_ != nullptr) munmap(memory_, bytes_);
 }
 
-FlatWeights::FlatWeights(LanguageModel* model) : model_(model), base_(model->flat()) {
+FlatWeights::FlatWeights(FlatParameters* model) : model_(model), base_(model->flat()) {
   HULLFT_CHECK(base_.scalar_type() == at::kFloat && base_.is_contiguous());
   for (const Parameter& parameter : model->parameters()) count_ += parameter.count;
 }
@@ -60,19 +60,26 @@ void FlatWeights::UseWorking() {
   model_->UseFlat(working_);
 }
 
+at::Tensor FlatWeights::MakeArray(int index) {
+  if (!base_.is_cpu()) return at::empty_like(base_);
+  FlatBuffer& buffer = buffers_[index];
+  buffer = FlatBuffer(base_.numel(), index + 1);
+  return at::from_blob(buffer.data(), base_.sizes(), base_.options());
+}
+
 void FlatWeights::MakeBuffers() {
-  if (!base_.is_cpu()) {
-    const at::Tensor working = at::empty_like(base_), m = at::empty_like(base_);
-    v_ = at::empty_like(base_);
-    m_ = m;
-    working_ = working;
-    return;
-  }
-  FlatBuffer buffers[3] = {{base_.numel(), 1}, {base_.numel(), 2}, {base_.numel(), 3}};
-  at::Tensor* const tensors[3] = {&working_, &m_, &v_};
-  for (int i = 0; i < 3; ++i) {
-    buffers_[i] = std::move(buffers[i]);
-    *tensors[i] = at::from_blob(buffers_[i].data(), base_.sizes(), base_.options());
+  const at::Tensor working = MakeArray(0), m = MakeArray(1);
+  v_ = MakeArray(2);
+  m_ = m;
+  working_ = working;
+}
+
+void FlatWeights::PrepareGradients() {
+  for (Parameter& parameter : model_->parameters()) {
+    if (!parameter.overwritten) continue;
+    if (!gradient_.defined()) gradient_ = MakeArray(3);
+    parameter.value.mutable_grad() =
+        gradient_.narrow(0, parameter.offset, parameter.count).view(parameter.value.sizes());
   }
 }
 

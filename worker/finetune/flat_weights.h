@@ -1,5 +1,6 @@
-// The weights of a model in flat arrays: the base weights, never written after loading, and beside them what finetuning
-// needs (working copy, Adam's moments), made at the first use. The model's parameters point into one of the two copies.
+// The weights of a model, or its adapters, in flat arrays: the base weights, never written after loading, and beside
+// them what finetuning needs (working copy, Adam's moments, gradient), made at the first use. The model's parameters
+// point into one of the two copies.
 //
 // Resetting costs nothing: UseBase() only turns pointers, and the first Adam run reads the base and writes the working
 // copy. All arrays live on the model's device. Not thread-safe.
@@ -11,7 +12,7 @@
 #include <vector>
 
 #include "worker/finetune/adam.h"
-#include "worker/models/language_model.h"
+#include "worker/models/flat_parameters.h"
 
 namespace hullft::worker {
 
@@ -36,13 +37,16 @@ class FlatBuffer {
 class FlatWeights {
  public:
   // Takes the model's weights as they are now as the base. The model must outlive this object.
-  explicit FlatWeights(LanguageModel* model);
+  explicit FlatWeights(FlatParameters* model);
 
   void UseBase();     // the parameters show the base weights
   void UseWorking();  // ... the working copy, valid after an Adam run over Segments()
 
-  // One segment a parameter. fresh: the run starts from the base. Gradients are taken from the parameters (contiguous
-  // copies are made where they are not) and must all be there (kInternal); valid until they change.
+  // Before a backward pass: gives every parameter that it overwrites its place in the flat gradient.
+  void PrepareGradients();
+  // One segment a parameter. fresh: the run starts from the base. Gradients are taken from where the parameters
+  // have them (contiguous copies are made where they are not) and must all be there (kInternal); valid until they
+  // change.
   std::vector<AdamSegment> Segments(bool fresh);
   void DropGradients();
   // On the model's device, on this thread's current stream there: AdamRun and GradientNorm of adam.h. threads: CPU
@@ -58,13 +62,16 @@ class FlatWeights {
   std::string Digest() const;
 
  private:
-  LanguageModel* model_;
+  FlatParameters* model_;
   at::Tensor base_;
   int64_t count_ = 0;
   void MakeBuffers();
 
-  FlatBuffer buffers_[3];       // the memory of the next three on the CPU
-  at::Tensor working_, m_, v_;  // the layout and device of base_
+  // Uninitialised, in the layout and on the device of base_; the memory of the CPU's is buffers_[index].
+  at::Tensor MakeArray(int index);
+
+  FlatBuffer buffers_[4];
+  at::Tensor working_, m_, v_, gradient_;
 };
 
 }  // namespace hullft::worker

@@ -61,11 +61,13 @@ void HeadLoss::Gradients(const at::Tensor& logits_gradient, const at::Tensor& hi
   if (precision_ == Precision::kBf16) {
     const at::Tensor factor = Factor(logits_gradient);
     hidden_gradient.copy_(at::mm(factor, weight));
+    if (!weight_gradient.defined()) return;
     const at::Tensor part = at::mm(factor.t(), hidden);
     first ? weight_gradient.copy_(part) : weight_gradient.add_(part);
     return;
   }
   at::mm_out(hidden_gradient, logits_gradient, weight);
+  if (!weight_gradient.defined()) return;
   if (first) {
     at::mm_out(weight_gradient, logits_gradient.t(), hidden);
   } else {
@@ -74,22 +76,21 @@ void HeadLoss::Gradients(const at::Tensor& logits_gradient, const at::Tensor& hi
 }
 
 HeadLoss::Result HeadLoss::WithGradients(const at::Tensor& hidden, const at::Tensor& weight,
-                                         std::span<const int32_t> targets) {
+                                         std::span<const int32_t> targets, const at::Tensor& weight_gradient) {
   CheckShapes(hidden, weight, targets);
   const c10::NoGradGuard no_grad;
   const auto n = static_cast<int64_t>(targets.size());
-  if (!weight_gradient_.defined()) weight_gradient_ = at::empty_like(weight.detach());
-  if (!hidden.is_cpu()) return DeviceWithGradients(hidden, weight, targets, weight_gradient_, precision_);
+  if (!hidden.is_cpu()) return DeviceWithGradients(hidden, weight, targets, weight_gradient, precision_);
   const at::Tensor h = Factor(hidden.detach()), w = Factor(weight.detach());
-  Result result{0, at::empty_like(hidden.detach()), weight_gradient_};
+  Result result{0, at::empty_like(hidden.detach())};
   std::vector<double> log_probabilities(targets.size());
   for (int64_t begin = 0; begin < n; begin += kRows) {
     const int64_t rows = std::min(kRows, n - begin);
     const at::Tensor logits = Logits(h, w, begin, rows);
     CrossEntropyRows(logits.mutable_data_ptr<float>(), rows, w.size(0), targets.data() + begin,
                      static_cast<float>(1.0 / static_cast<double>(n)), log_probabilities.data() + begin, threads_);
-    Gradients(logits, h.narrow(0, begin, rows), w, result.hidden_gradient.narrow(0, begin, rows),
-              result.weight_gradient, begin == 0);
+    Gradients(logits, h.narrow(0, begin, rows), w, result.hidden_gradient.narrow(0, begin, rows), weight_gradient,
+              begin == 0);
   }
   result.loss = -Sum(log_probabilities) / static_cast<double>(n);
   return result;

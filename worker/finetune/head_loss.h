@@ -26,22 +26,23 @@ class HeadLoss {
   struct Result {
     double loss = 0;             // mean of -log p(target)
     at::Tensor hidden_gradient;  // [n, D]
-    at::Tensor weight_gradient;  // [V, D], this object's own: overwritten by the next call
   };
-  Result WithGradients(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets);
+  // weight_gradient: [V, D], contiguous, where the weight's gradient is written; undefined: it is not computed.
+  Result WithGradients(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets,
+                       const at::Tensor& weight_gradient);
 
  private:
   // `x` as a factor of products: itself, or rounded to bfloat16.
   at::Tensor Factor(const at::Tensor& x) const { return precision_ == Precision::kBf16 ? x.to(at::kBFloat16) : x; }
   // Logits of rows [begin, begin + rows), in the buffer: float32 [rows, V]. hidden and weight are Factors.
   at::Tensor Logits(const at::Tensor& hidden, const at::Tensor& weight, int64_t begin, int64_t rows);
-  // One chunk's part of the gradients. first: the weight's is overwritten, not added to.
+  // One chunk's part of the gradients. first: the weight's, where it is wanted, is overwritten, not added to.
   void Gradients(const at::Tensor& logits_gradient, const at::Tensor& hidden, const at::Tensor& weight,
                  at::Tensor hidden_gradient, at::Tensor weight_gradient, bool first) const;
 
   int threads_;
   Precision precision_;
-  at::Tensor logits_, weight_gradient_;
+  at::Tensor logits_;
 };
 
 }  // namespace hullft::worker

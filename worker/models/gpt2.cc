@@ -8,6 +8,7 @@
 
 #include "worker/models/activation.h"
 #include "worker/models/lean_blocks.h"
+#include "worker/models/weight_gradient.h"
 #include "worker/models/weights.h"
 
 namespace hullft::worker {
@@ -29,12 +30,13 @@ class Gpt2 final : public LanguageModel {
 
  private:
   void PlanWeights(WeightPlan& plan, int64_t layers, bool tied);
-  at::Tensor Attention(const Layer& layer, const at::Tensor& x, double scale, double dropout) const;
+  at::Tensor Attention(const Layer& layer, const at::Tensor& x, int64_t length, double scale, double dropout) const;
+  at::Tensor Mlp(const Layer& layer, const at::Tensor& x) const;
   at::Tensor Norm(const at::Tensor& x, const Affine& a) const {
     return at::layer_norm(x, {width_}, P(a.weight), P(a.bias), norm_epsilon_);
   }
   at::Tensor Project(const at::Tensor& x, const Affine& a) const {
-    return worker::Project(x, P(a.weight), /*in_out=*/true, P(a.bias), precision_);
+    return Adapt(worker::Project(x, P(a.weight), /*in_out=*/true, P(a.bias), precision_), x, a.weight);
   }
 
   int64_t width_, heads_, mlp_width_;
@@ -72,6 +74,7 @@ Gpt2::Gpt2(ConfigReader& config, const std::filesystem::path& folder, const Flat
   WeightPlan::Result loaded = plan.Load(folder, source, true);
   flat_ = loaded.flat;
   parameters_ = std::move(loaded.parameters);
+  OverwriteMatrixGradients();
 }
 
 void Gpt2::PlanWeights(WeightPlan& plan, int64_t layers, bool tied) {
@@ -95,38 +98,53 @@ void Gpt2::PlanWeights(WeightPlan& plan, int64_t layers, bool tied) {
     layer.up = project(prefix + "mlp.c_fc", width_, mlp_width_);
     layer.down = project(prefix + "mlp.c_proj", mlp_width_, width_);
     layers_.push_back(layer);
+    for (int64_t third = 0; third < 3; ++third) {
+      const char* const names[] = {"q", "k", "v"};
+      adapter_places_.push_back({names[third], layer.qkv.weight, third * width_, width_, width_, true});
+    }
+    adapter_places_.push_back({"o", layer.out.weight, 0, width_, width_, true});
+    adapter_places_.push_back({"up", layer.up.weight, 0, mlp_width_, width_, true});
+    adapter_places_.push_back({"down", layer.down.weight, 0, width_, mlp_width_, true});
   }
   norm_ = norm("transformer.ln_f");
   head_ = tied ? tokens_ : plan.Add("lm_head.weight", {vocab_size_, width_});
   if (tied) plan.AddAlias("lm_head.weight", tokens_);
 }
 
-// x: [T, D], before the norm -> [T, D]
-at::Tensor Gpt2::Attention(const Layer& layer, const at::Tensor& x, double scale, double dropout) const {
-  const int64_t length = x.size(0);
-  // [T, 3D] -> [1, 3H, T, E]: the heads of query, key and value, in this order
-  const at::Tensor qkv = NormProject(x, P(layer.attention_norm.weight), P(layer.attention_norm.bias), norm_epsilon_,
-                                     P(layer.qkv.weight), P(layer.qkv.bias), precision_)
-                             .view({1, length, 3 * heads_, width_ / heads_})
-                             .transpose(1, 2);
+// x: [B T, D], before the norm; length: T -> [B T, D]
+at::Tensor Gpt2::Attention(const Layer& layer, const at::Tensor& x, int64_t length, double scale,
+                           double dropout) const {
+  const at::Tensor flat_qkv = adapted()
+                                  ? Project(Norm(x, layer.attention_norm), layer.qkv)
+                                  : NormProject(x, P(layer.attention_norm.weight), P(layer.attention_norm.bias),
+                                                norm_epsilon_, P(layer.qkv.weight), P(layer.qkv.bias), precision_);
+  // [B T, 3D] -> [B, 3H, T, E]: the heads of query, key and value, in this order
+  const at::Tensor qkv = flat_qkv.view({-1, length, 3 * heads_, width_ / heads_}).transpose(1, 2);
   const std::vector<at::Tensor> third = qkv.split(heads_, 1);  // its backward pass is one copy, narrow's are three sums
   const at::Tensor mixed =
       at::scaled_dot_product_attention(third[0], third[1], third[2], {}, dropout, /*is_causal=*/true, scale);
-  return Project(mixed.squeeze(0).transpose(0, 1).reshape({length, width_}), layer.out);
+  return Project(mixed.transpose(1, 2).reshape({-1, width_}), layer.out);
+}
+
+// x: [B T, D], before the norm -> [B T, D]. With adapters plain operations: of frozen weights autograd keeps no more
+// than the lean ones do.
+at::Tensor Gpt2::Mlp(const Layer& layer, const at::Tensor& x) const {
+  if (adapted()) return Project(Activate(activation_, Project(Norm(x, layer.mlp_norm), layer.up)), layer.down);
+  const MlpWeights mlp{P(layer.mlp_norm.weight), P(layer.mlp_norm.bias), P(layer.up.weight),
+                       P(layer.up.bias),         P(layer.down.weight),   P(layer.down.bias)};
+  return NormMlp(x, mlp, norm_epsilon_, activation_, precision_);
 }
 
 at::Tensor Gpt2::Hidden(const at::Tensor& ids, double dropout) {
   CheckIds(ids);
   const auto drop = [dropout](const at::Tensor& y) { return dropout > 0 ? at::dropout(y, dropout, true) : y; };
-  at::Tensor x = drop(at::embedding(P(tokens_), ids) + P(positions_).narrow(0, 0, ids.size(0)));
+  at::Tensor x = drop(Embed(P(tokens_), P(positions_), ids, /*onto=*/head_ == tokens_));
   const double by_width = scale_by_width_ ? 1 / std::sqrt(static_cast<double>(width_ / heads_)) : 1.0;
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     const double scale = scale_by_layer_ ? by_width / static_cast<double>(i + 1) : by_width;
-    x = x + drop(Attention(layer, x, scale, dropout));
-    const MlpWeights mlp{P(layer.mlp_norm.weight), P(layer.mlp_norm.bias), P(layer.up.weight),
-                         P(layer.up.bias),         P(layer.down.weight),   P(layer.down.bias)};
-    x = x + drop(NormMlp(x, mlp, norm_epsilon_, activation_, precision_));
+    x = x + drop(Attention(layer, x, ids.size(-1), scale, dropout));
+    x = x + drop(Mlp(layer, x));
   }
   return Norm(x, norm_);
 }

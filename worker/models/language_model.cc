@@ -7,19 +7,16 @@
 
 namespace hullft::worker {
 
-void LanguageModel::UseFlat(const at::Tensor& flat) {
-  HULLFT_CHECK(flat.scalar_type() == at::kFloat && flat.is_contiguous() && flat.numel() == flat_.numel() &&
-               flat.device() == flat_.device());
-  flat_ = flat;
-  for (Parameter& parameter : parameters_) {
-    parameter.value.set_data(flat.narrow(0, parameter.offset, parameter.count).view(parameter.value.sizes()));
-  }
+at::Tensor LanguageModel::Adapt(at::Tensor y, const at::Tensor& x, int weight) const {
+  if (adapters_.empty()) return y;
+  for (const Adapter& adapter : adapters_[static_cast<size_t>(weight)]) y = AddLowRank(y, x, adapter);
+  return y;
 }
 
 void LanguageModel::CheckIds(const at::Tensor& ids) const {
-  HULLFT_CHECK(ids.dim() == 1 && ids.scalar_type() == at::kLong);
-  if (ids.size(0) < 1 || ids.size(0) > max_positions_) {
-    throw DataError("a sequence of {} tokens does not fit the model's window of 1 to {}", ids.size(0), max_positions_);
+  HULLFT_CHECK((ids.dim() == 1 || ids.dim() == 2) && ids.size(0) >= 1 && ids.scalar_type() == at::kLong);
+  if (ids.size(-1) < 1 || ids.size(-1) > max_positions_) {
+    throw DataError("a sequence of {} tokens does not fit the model's window of 1 to {}", ids.size(-1), max_positions_);
   }
 }
 

@@ -1,10 +1,9 @@
 // Decoder language models over ATen: Llama family and GPT-2 (more register in language_model.cc).
 //
-// Letters: T tokens of one sequence, V vocabulary, D width. Batch is always 1, never padded.
+// Letters: T tokens of one sequence, V vocabulary, D width, B sequences of one length: there is no padding.
 // Parameters are float32 leaf tensors with requires_grad; a tied head is one parameter. All of them are views into one
-// flat tensor in a fixed order (embeddings, layers, final norm, head), so that copying, resetting and Adam are one pass
-// over one array; the gaps between parameters (alignment) are 0 and must stay so. Every forward reads the weights
-// through parameters() afresh: nothing derived from them is cached. Not thread-safe.
+// flat tensor in a fixed order (embeddings, layers, final norm, head). Every forward reads the weights through
+// parameters() afresh: nothing derived from them is cached. Not thread-safe.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -13,25 +12,22 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "worker/adapter_options.h"
+#include "worker/models/flat_parameters.h"
+#include "worker/models/low_rank.h"
 #include "worker/models/product.h"
 
 namespace hullft::worker {
 
-struct Parameter {
-  std::string name;    // the checkpoint's name, e.g. "model.layers.0.mlp.up_proj.weight"
-  at::Tensor value;    // float32, contiguous, requires_grad
-  int64_t offset = 0;  // of its first element in LanguageModel::flat(), a multiple of 16 (64 bytes)
-  int64_t count = 0;   // elements
-};
-
-class LanguageModel {
+class LanguageModel : public FlatParameters {
  public:
   virtual ~LanguageModel() = default;
-  // ids: int64 [T], T <= max_positions(). dropout: probability, applied where the architecture has it (GPT-2:
-  // embeddings, attention, residual branches; Llama: attention); 0 is deterministic. Hidden states after the final
-  // norm, [T, D].
+  // ids: int64 [T], or [B, T] for B sequences side by side; T <= max_positions(). dropout: probability, applied where
+  // the architecture has it (GPT-2: embeddings, attention, residual branches; Llama: attention); 0 is deterministic.
+  // Hidden states after the final norm, [T, D] or [B T, D].
   virtual at::Tensor Hidden(const at::Tensor& ids, double dropout) = 0;
   // The output projection, [V, D] (the embedding itself when tied).
   virtual at::Tensor HeadWeight() = 0;
@@ -39,12 +35,10 @@ class LanguageModel {
   // Logits [T, V].
   at::Tensor Logits(const at::Tensor& ids) { return at::matmul(Hidden(ids, 0.0), HeadWeight().t()); }
 
-  std::vector<Parameter>& parameters() { return parameters_; }
-  // float32 [n], the storage behind parameters(): as loaded, or the last one given to UseFlat.
-  const at::Tensor& flat() const { return flat_; }
-  // Makes every parameter a view into `flat` (float32, contiguous, flat().numel() elements, same device), for example a
-  // working copy. Parameter::value keeps its identity (and its grad); only its data moves. No copy is made.
-  void UseFlat(const at::Tensor& flat);
+  // The projections that may have adapters, and what every forward pass adds to them: adapters by the index of their
+  // weight in parameters(); empty: nothing.
+  const std::vector<AdapterPlace>& adapter_places() const { return adapter_places_; }
+  void UseAdapters(std::vector<std::vector<Adapter>> by_weight) { adapters_ = std::move(by_weight); }
   // Of the matrix products with weights, in both directions; the attention's own stay float32. At first kFloat32.
   void set_precision(Precision precision) { precision_ = precision; }
   Precision precision() const { return precision_; }
@@ -56,13 +50,23 @@ class LanguageModel {
  protected:
   // The weight with this index in parameters(), as it is now.
   const at::Tensor& P(int index) const { return parameters_[static_cast<size_t>(index)].value; }
-  // Throws kData unless ids is int64 [T] with 1 <= T <= max_positions().
+  // For the constructors: the model's matrices and tables all go through functions that overwrite gradients.
+  void OverwriteMatrixGradients() {
+    for (Parameter& parameter : parameters_) parameter.overwritten = parameter.value.dim() == 2;
+  }
+  // Throws kData unless ids is int64 [T] or [B, T] with 1 <= T <= max_positions().
   void CheckIds(const at::Tensor& ids) const;
 
+  bool adapted() const { return !adapters_.empty(); }
+  // y, a projection of x by the weight with this index, with what its adapters add. y is the caller's own.
+  at::Tensor Adapt(at::Tensor y, const at::Tensor& x, int weight) const;
+
   Precision precision_ = Precision::kFloat32;
-  at::Tensor flat_;
-  std::vector<Parameter> parameters_;
+  std::vector<AdapterPlace> adapter_places_;
   int64_t vocab_size_ = 0, max_positions_ = 0, bos_token_id_ = -1, eos_token_id_ = -1;
+
+ private:
+  std::vector<std::vector<Adapter>> adapters_;
 };
 
 // Where a model's flat array lives and who fills it.

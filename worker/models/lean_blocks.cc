@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "worker/models/gelu.h"
+#include "worker/models/weight_gradient.h"
 
 namespace hullft::worker {
 namespace {
@@ -70,7 +71,7 @@ class NormProjectFunction : public torch::autograd::Function<NormProjectFunction
     const at::Tensor gradient = gradients[0].contiguous();
     const auto precision = static_cast<Precision>(context->saved_data["precision"].toInt());
     const Normed normed = Norm(x, norm_weight, norm_bias, context->saved_data["epsilon"].toDouble());
-    at::Tensor weight_gradient = Product(normed.value.t(), gradient, precision);
+    at::Tensor weight_gradient = WeightGradient(weight, normed.value.t(), gradient, precision);
     auto [dx, dw, db] = NormBackward(Product(gradient, weight.t(), precision), x, normed, norm_weight, norm_bias);
     return {dx, dw, db, {}, weight_gradient, gradient.sum(0), {}};
   }
@@ -97,10 +98,10 @@ class NormMlpFunction : public torch::autograd::Function<NormMlpFunction> {
     const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
     const at::Tensor gradient = gradients[0].contiguous();
     const auto precision = static_cast<Precision>(context->saved_data["precision"].toInt());
-    const at::Tensor down_gradient = Product(Apply(activation, inner).t(), gradient, precision);
+    const at::Tensor down_gradient = WeightGradient(down, Apply(activation, inner).t(), gradient, precision);
     const at::Tensor inner_gradient = ApplyBackward(activation, Product(gradient, down.t(), precision), inner);
     const Normed normed = Norm(x, norm_weight, norm_bias, context->saved_data["epsilon"].toDouble());
-    const at::Tensor up_gradient = Product(normed.value.t(), inner_gradient, precision);
+    const at::Tensor up_gradient = WeightGradient(up, normed.value.t(), inner_gradient, precision);
     auto [dx, dw, db] = NormBackward(Product(inner_gradient, up.t(), precision), x, normed, norm_weight, norm_bias);
     return {dx, dw, db, up_gradient, inner_gradient.sum(0), down_gradient, gradient.sum(0), {}, {}, {}};
   }

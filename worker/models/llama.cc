@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "worker/models/activation.h"
+#include "worker/models/gated_blocks.h"
 #include "worker/models/rope.h"
+#include "worker/models/weight_gradient.h"
 #include "worker/models/weights.h"
 
 namespace hullft::worker {
@@ -29,19 +31,26 @@ class Llama final : public LanguageModel {
 
  private:
   void PlanWeights(WeightPlan& plan, int64_t layers, bool attention_bias, bool mlp_bias, bool tied);
-  at::Tensor Attention(const Layer& layer, const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
-                       double dropout) const;
+  struct Positions {
+    int64_t length;       // T
+    at::Tensor cos, sin;  // [B T, 1, E / 2]
+  };
+  at::Tensor Attention(const Layer& layer, const at::Tensor& x, const Positions& positions, double dropout) const;
+  at::Tensor QueryKeyValue(const Layer& layer, const at::Tensor& x) const;
   at::Tensor Mlp(const Layer& layer, const at::Tensor& x) const;
+  // The lean pieces know neither adapters nor biases.
+  bool lean() const { return !adapted() && !biased_; }
   at::Tensor Norm(const at::Tensor& x, int weight) const { return at::rms_norm(x, {width_}, P(weight), norm_epsilon_); }
   at::Tensor Project(const at::Tensor& x, const Projection& projection) const {
-    return worker::Project(x, P(projection.weight), /*in_out=*/false,
-                           projection.bias < 0 ? at::Tensor() : P(projection.bias), precision_);
+    const at::Tensor bias = projection.bias < 0 ? at::Tensor() : P(projection.bias);
+    return Adapt(worker::Project(x, P(projection.weight), /*in_out=*/false, bias, precision_), x, projection.weight);
   }
 
   int64_t width_, heads_, kv_heads_, head_width_, mlp_width_;
   double norm_epsilon_;
   Activation activation_;
   Rope rope_;
+  bool biased_ = false;
   int embedding_ = -1, norm_ = -1, head_ = -1;
   std::vector<Layer> layers_;
 };
@@ -72,6 +81,8 @@ Llama::Llama(ConfigReader& config, const std::filesystem::path& folder, const Fl
   WeightPlan::Result loaded = plan.Load(folder, source, true);
   flat_ = loaded.flat;
   parameters_ = std::move(loaded.parameters);
+  biased_ = attention_bias || mlp_bias;
+  OverwriteMatrixGradients();
 }
 
 void Llama::PlanWeights(WeightPlan& plan, int64_t layers, bool attention_bias, bool mlp_bias, bool tied) {
@@ -96,37 +107,70 @@ void Llama::PlanWeights(WeightPlan& plan, int64_t layers, bool attention_bias, b
     layer.up = project(prefix + "mlp.up_proj", mlp_width_, width_, mlp_bias);
     layer.down = project(prefix + "mlp.down_proj", width_, mlp_width_, mlp_bias);
     layers_.push_back(layer);
+    const auto place = [&](const char* target, const Projection& projection, int64_t out, int64_t in) {
+      adapter_places_.push_back({target, projection.weight, 0, out, in, false});
+    };
+    place("q", layer.q, query, width_);
+    place("k", layer.k, key, width_);
+    place("v", layer.v, key, width_);
+    place("o", layer.o, width_, query);
+    place("gate", layer.gate, mlp_width_, width_);
+    place("up", layer.up, mlp_width_, width_);
+    place("down", layer.down, width_, mlp_width_);
   }
   norm_ = plan.Add("model.norm.weight", {width_});
   head_ = tied ? embedding_ : plan.Add("lm_head.weight", {vocab_size_, width_});
   if (tied) plan.AddAlias("lm_head.weight", embedding_);
 }
 
-// x: [T, D] -> [T, D]
-at::Tensor Llama::Attention(const Layer& layer, const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
-                            double dropout) const {
-  const int64_t length = x.size(0);
-  const auto split = [&](const at::Tensor& y, int64_t heads) { return y.view({length, heads, head_width_}); };
-  const auto batch = [](const at::Tensor& y) { return y.transpose(0, 1).unsqueeze(0); };  // [T, H, E] -> [1, H, T, E]
-  const at::Tensor q = batch(Rope::Apply(split(Project(x, layer.q), heads_), cos, sin));
-  const at::Tensor k = batch(Rope::Apply(split(Project(x, layer.k), kv_heads_), cos, sin));
-  const at::Tensor v = batch(split(Project(x, layer.v), kv_heads_));
-  const at::Tensor mixed =
-      at::scaled_dot_product_attention(q, k, v, {}, dropout, /*is_causal=*/true, std::nullopt, heads_ != kv_heads_);
-  return Project(mixed.squeeze(0).transpose(0, 1).reshape({length, heads_ * head_width_}), layer.o);
+// x: [B T, D], before the norm -> [B T, (H + 2 G) E]
+at::Tensor Llama::QueryKeyValue(const Layer& layer, const at::Tensor& x) const {
+  if (lean()) {
+    return RmsNormProject(x, {P(layer.attention_norm), norm_epsilon_}, P(layer.q.weight), P(layer.k.weight),
+                          P(layer.v.weight), precision_);
+  }
+  const at::Tensor normed = Norm(x, layer.attention_norm);
+  return at::cat({Project(normed, layer.q), Project(normed, layer.k), Project(normed, layer.v)}, 1);
 }
 
+// x: [B T, D], before the norm -> [B T, D]
+at::Tensor Llama::Attention(const Layer& layer, const at::Tensor& x, const Positions& positions, double dropout) const {
+  const int64_t rotated = heads_ + kv_heads_;
+  const auto batch = [&](const at::Tensor& y) {  // [B T, H, E] -> [B, H, T, E]
+    return y.view({-1, positions.length, y.size(1), head_width_}).transpose(1, 2);
+  };
+  // split: its backward pass is one copy, narrow's would be sums
+  const std::vector<at::Tensor> qk_v =
+      QueryKeyValue(layer, x).view({-1, rotated + kv_heads_, head_width_}).split_with_sizes({rotated, kv_heads_}, 1);
+  const std::vector<at::Tensor> q_k =
+      Rotate(qk_v[0], positions.cos, positions.sin).split_with_sizes({heads_, kv_heads_}, 1);
+  const at::Tensor mixed = at::scaled_dot_product_attention(batch(q_k[0]), batch(q_k[1]), batch(qk_v[1]), {}, dropout,
+                                                            /*is_causal=*/true, std::nullopt, heads_ != kv_heads_);
+  return Project(mixed.transpose(1, 2).reshape({-1, heads_ * head_width_}), layer.o);
+}
+
+// x: [B T, D], before the norm -> [B T, D]
 at::Tensor Llama::Mlp(const Layer& layer, const at::Tensor& x) const {
-  return Project(Activate(activation_, Project(x, layer.gate)) * Project(x, layer.up), layer.down);
+  if (lean()) {
+    return RmsNormGatedMlp(x, {P(layer.mlp_norm), norm_epsilon_}, P(layer.gate.weight), P(layer.up.weight),
+                           P(layer.down.weight), activation_, precision_);
+  }
+  const at::Tensor normed = Norm(x, layer.mlp_norm);
+  return Project(Activate(activation_, Project(normed, layer.gate)) * Project(normed, layer.up), layer.down);
 }
 
 at::Tensor Llama::Hidden(const at::Tensor& ids, double dropout) {
   CheckIds(ids);
-  const auto [cos, sin] = rope_.Tables(ids.size(0), ids.device());
-  at::Tensor x = at::embedding(P(embedding_), ids);
+  const auto [cos, sin] = rope_.Tables(ids.size(-1), ids.device());
+  Positions positions{ids.size(-1), cos, sin};
+  if (const int64_t sequences = ids.numel() / ids.size(-1); sequences > 1) {
+    positions.cos = cos.repeat({sequences, 1, 1});
+    positions.sin = sin.repeat({sequences, 1, 1});
+  }
+  at::Tensor x = Embed(P(embedding_), {}, ids, /*onto=*/head_ == embedding_);
   for (const Layer& layer : layers_) {
-    x = x + Attention(layer, Norm(x, layer.attention_norm), cos, sin, dropout);
-    x = x + Mlp(layer, Norm(x, layer.mlp_norm));
+    x = x + Attention(layer, x, positions, dropout);
+    x = x + Mlp(layer, x);
   }
   return Norm(x, norm_);
 }

@@ -8,6 +8,7 @@
 
 #include "worker/device.h"
 #include "worker/finetune/stage_times.h"
+#include "worker/models/weight_gradient.h"
 
 namespace hullft::worker {
 namespace {
@@ -16,23 +17,34 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-class Bf16ProjectFunction : public torch::autograd::Function<Bf16ProjectFunction> {
+class ProjectFunction : public torch::autograd::Function<ProjectFunction> {
  public:
-  static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight, bool in_out) {
+  static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight,
+                          const std::optional<Variable>& bias, bool in_out, int64_t precision) {
     context->saved_data["in_out"] = in_out;
+    context->saved_data["precision"] = precision;
+    context->saved_data["bias"] = bias.has_value();
     context->save_for_backward({x, weight});
-    return Product(x, in_out ? weight : weight.t(), Precision::kBf16);
+    const at::Tensor turned = in_out ? weight : weight.t();
+    if (bias && static_cast<Precision>(precision) == Precision::kFloat32) return at::addmm(*bias, x, turned);
+    at::Tensor y = Product(x, turned, static_cast<Precision>(precision));
+    return bias ? y.add_(*bias) : y;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1];
     const bool in_out = context->saved_data["in_out"].toBool();
+    const auto precision = static_cast<Precision>(context->saved_data["precision"].toInt());
     const at::Tensor gradient = gradients[0].contiguous();
-    const at::Tensor dx = Product(gradient, in_out ? weight.t() : weight, Precision::kBf16);
-    const at::Tensor dw =
-        in_out ? Product(x.t(), gradient, Precision::kBf16) : Product(gradient.t(), x, Precision::kBf16);
-    return {dx, dw, {}};
+    at::Tensor dx, dw, db;
+    if (context->needs_input_grad(0)) dx = Product(gradient, in_out ? weight.t() : weight, precision);
+    if (context->needs_input_grad(1)) {
+      dw = in_out ? WeightGradient(weight, x.t(), gradient, precision)
+                  : WeightGradient(weight, gradient.t(), x, precision);
+    }
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) db = gradient.sum(0);
+    return {dx, dw, db, {}, {}};
   }
 };
 
@@ -58,12 +70,7 @@ at::Tensor Product(const at::Tensor& a, const at::Tensor& b, Precision precision
 
 at::Tensor Project(const at::Tensor& x, const at::Tensor& weight, bool in_out, const at::Tensor& bias,
                    Precision precision) {
-  if (precision == Precision::kBf16) {
-    const at::Tensor y = Bf16ProjectFunction::apply(x, weight, in_out);
-    return bias.defined() ? y + bias : y;
-  }
-  if (!in_out) return at::linear(x, weight, bias);
-  return bias.defined() ? at::addmm(bias, x, weight) : at::mm(x, weight);
+  return ProjectFunction::apply(x, weight, Maybe(bias), in_out, static_cast<int64_t>(precision));
 }
 
 double Bf16Speedup(at::Device device) {

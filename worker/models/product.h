@@ -8,7 +8,7 @@
 
 #include <ATen/ATen.h>
 
-#include <string>
+#include <optional>
 
 namespace hullft::worker {
 
@@ -21,6 +21,11 @@ at::Tensor Product(const at::Tensor& a, const at::Tensor& b, Precision precision
 // in_out: weight is [K, N] as GPT-2 keeps it, else [N, K]. bias [N], or undefined.
 at::Tensor Project(const at::Tensor& x, const at::Tensor& weight, bool in_out, const at::Tensor& bias,
                    Precision precision);
+
+// What autograd's functions take for an input that may be missing.
+inline std::optional<at::Tensor> Maybe(const at::Tensor& tensor) {
+  return tensor.defined() ? std::optional(tensor) : std::nullopt;
+}
 
 // How many times as fast as a float32 product a bfloat16 one is on this device, from one shape (some milliseconds).
 double Bf16Speedup(at::Device device);

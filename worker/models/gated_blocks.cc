@@ -1,0 +1,122 @@
+#include "worker/models/gated_blocks.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "worker/models/rope.h"
+#include "worker/models/weight_gradient.h"
+
+namespace hullft::worker {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+// x / sqrt(mean of squares + epsilon), and what it was multiplied by.
+struct Scaled {
+  at::Tensor value, factor;  // [T, D], [T, 1]
+};
+
+Scaled Scale(const at::Tensor& x, double epsilon) {
+  const at::Tensor factor = (x * x).mean({1}, true).add_(epsilon).rsqrt_();
+  return {x * factor, factor};
+}
+
+// Gradients of the norm's input and weight, given that of its result. With s = x f: dx = f (w g - s mean(w g s)).
+std::pair<at::Tensor, at::Tensor> NormBackward(const at::Tensor& gradient, const Scaled& scaled,
+                                               const at::Tensor& weight) {
+  const at::Tensor dw = (gradient * scaled.value).sum(0);
+  at::Tensor dx = gradient * weight;
+  const at::Tensor mean = (dx * scaled.value).mean({1}, true);
+  return {dx.addcmul_(scaled.value, mean, -1).mul_(scaled.factor), dw};
+}
+
+class RmsNormProjectFunction : public torch::autograd::Function<RmsNormProjectFunction> {
+ public:
+  static Variable forward(AutogradContext* context, const Variable& x, const Variable& norm, double epsilon,
+                          const Variable& first, const Variable& second, const Variable& third, int64_t precision) {
+    context->saved_data["epsilon"] = epsilon;
+    context->saved_data["precision"] = precision;
+    context->save_for_backward({x, norm, first, second, third});
+    return Product(Scale(x, epsilon).value.mul_(norm), Stacked({first, second, third}).t(),
+                   static_cast<Precision>(precision));
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &norm = saved[1];
+    const std::vector<at::Tensor> weights = {saved[2], saved[3], saved[4]};
+    const auto precision = static_cast<Precision>(context->saved_data["precision"].toInt());
+    const at::Tensor gradient = gradients[0].contiguous();
+    const Scaled scaled = Scale(x, context->saved_data["epsilon"].toDouble());
+    const auto dw = StackedGradients(weights, gradient, scaled.value * norm, precision);
+    auto [dx, dn] = NormBackward(Product(gradient, Stacked(weights), precision), scaled, norm);
+    return {dx, dn, {}, dw[0], dw[1], dw[2], {}};
+  }
+};
+
+class RmsNormGatedMlpFunction : public torch::autograd::Function<RmsNormGatedMlpFunction> {
+ public:
+  static Variable forward(AutogradContext* context, const Variable& x, const Variable& norm, double epsilon,
+                          const Variable& gate, const Variable& up, const Variable& down, int64_t activation,
+                          int64_t precision) {
+    const auto chosen = static_cast<Precision>(precision);
+    const at::Tensor inner = Product(Scale(x, epsilon).value.mul_(norm), Stacked({gate, up}).t(), chosen);  // [T, 2F]
+    context->saved_data["epsilon"] = epsilon;
+    context->saved_data["precision"] = precision;
+    context->saved_data["activation"] = activation;
+    context->save_for_backward({x, norm, gate, up, down, inner});
+    const std::vector<at::Tensor> half = inner.chunk(2, 1);
+    return Product(Activate(static_cast<Activation>(activation), half[0]).mul_(half[1]), down.t(), chosen);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &norm = saved[1], &down = saved[4];
+    const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
+    const auto precision = static_cast<Precision>(context->saved_data["precision"].toInt());
+    const at::Tensor gradient = gradients[0].contiguous();
+    const std::vector<at::Tensor> half = saved[5].chunk(2, 1);
+    const at::Tensor active = Activate(activation, half[0]);
+    const at::Tensor ddown = WeightGradient(down, gradient.t(), active * half[1], precision);
+    const at::Tensor dh = Product(gradient, down, precision);
+    const at::Tensor inner_gradient = at::cat({ActivateBackward(activation, dh * half[1], half[0]), dh * active}, 1);
+    const Scaled scaled = Scale(x, context->saved_data["epsilon"].toDouble());
+    const auto dw = StackedGradients({saved[2], saved[3]}, inner_gradient, scaled.value * norm, precision);
+    auto [dx, dn] = NormBackward(Product(inner_gradient, Stacked({saved[2], saved[3]}), precision), scaled, norm);
+    return {dx, dn, {}, dw[0], dw[1], ddown, {}, {}};
+  }
+};
+
+class RotateFunction : public torch::autograd::Function<RotateFunction> {
+ public:
+  static Variable forward(AutogradContext* context, const Variable& x, const at::Tensor& cos, const at::Tensor& sin) {
+    context->save_for_backward({cos, sin});
+    return Rope::Apply(x, cos, sin);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    return {Rope::Apply(gradients[0], saved[0], -saved[1]), {}, {}};
+  }
+};
+
+}  // namespace
+
+at::Tensor RmsNormProject(const at::Tensor& x, const RmsNorm& norm, const at::Tensor& first, const at::Tensor& second,
+                          const at::Tensor& third, Precision precision) {
+  return RmsNormProjectFunction::apply(x, norm.weight, norm.epsilon, first, second, third,
+                                       static_cast<int64_t>(precision));
+}
+
+at::Tensor RmsNormGatedMlp(const at::Tensor& x, const RmsNorm& norm, const at::Tensor& gate, const at::Tensor& up,
+                           const at::Tensor& down, Activation activation, Precision precision) {
+  return RmsNormGatedMlpFunction::apply(x, norm.weight, norm.epsilon, gate, up, down, static_cast<int64_t>(activation),
+                                        static_cast<int64_t>(precision));
+}
+
+at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  return RotateFunction::apply(x, cos, sin);
+}
+
+}  // namespace hullft::worker
