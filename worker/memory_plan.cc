@@ -37,7 +37,7 @@ ModelShape Gpt2Shape(ConfigReader& config) {
 
 // Kept (worker/models/gated_blocks.h): the inputs of attention and feed-forward (2 D); query, key and value before the
 // rotation, after it, and key and value once more, repeated for every head of query; attention's output; the two inner
-// products (2 F), with adapters also the activation's output (F).
+// products (2 F). The same with adapters.
 ModelShape LlamaShape(ConfigReader& config) {
   const int64_t D = config.Size("hidden_size"), L = config.Size("num_hidden_layers");
   const int64_t F = config.Size("intermediate_size"), heads = config.Size("num_attention_heads");
@@ -52,7 +52,7 @@ ModelShape LlamaShape(ConfigReader& config) {
   shape.parameters = tables * shape.vocabulary * D + L * layer + D;
   const int64_t attention = (query + 2 * key) + (query + key) + (query == key ? 0 : 2 * query) + query;
   shape.kept_floats = L * (2 * D + attention + 2 * F);
-  shape.kept_frozen = L * (2 * D + attention + 3 * F);
+  shape.kept_frozen = shape.kept_floats;
   shape.layers = L;
   shape.layer_weights = {D * query, D * key, D * key, query * D, D * F, D * F, F * D};
   shape.places = {{"q", 0, 0, query, D}, {"k", 1, 0, key, D}, {"v", 2, 0, key, D}, {"o", 3, 0, D, query},

@@ -112,6 +112,20 @@ TEST(LeanBlocks, RmsNormGatedMlpIsTheNormAndThreeProjections) {
   }
 }
 
+TEST(LeanBlocks, NormalizeAndGatedAreThePlainOperations) {
+  at::manual_seed(9);
+  const at::Tensor x = Random({31, 24}, 2), norm = Random({24}, 1), gate = Random({31, 24}, 2),
+                   up = Random({31, 24}, 1);
+  ExpectSame(
+      {x, norm},
+      [&] {
+        return Normalize(x, {norm, kEpsilon});
+      },
+      [&] { return at::rms_norm(x, {24}, norm, kEpsilon); });
+  ExpectSame(
+      {gate, up}, [&] { return Gated(gate, up, Activation::kSilu); }, [&] { return at::silu(gate) * up; });
+}
+
 TEST(LeanBlocks, RotateIsRopeWithItsGradient) {
   at::manual_seed(8);
   const at::Tensor x = Random({13, 5, 8}, 1), angles = at::randn({13, 1, 4});

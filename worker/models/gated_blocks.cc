@@ -31,6 +31,43 @@ std::pair<at::Tensor, at::Tensor> NormBackward(const at::Tensor& gradient, const
   return {dx.addcmul_(scaled.value, mean, -1).mul_(scaled.factor), dw};
 }
 
+class NormalizeFunction : public torch::autograd::Function<NormalizeFunction> {
+ public:
+  static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight, double epsilon) {
+    context->saved_data["epsilon"] = epsilon;
+    context->save_for_backward({x, weight});
+    return Scale(x, epsilon).value.mul_(weight);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    auto [dx, dw] = NormBackward(gradients[0], Scale(saved[0], context->saved_data["epsilon"].toDouble()), saved[1]);
+    return {dx, dw, {}};
+  }
+};
+
+// Gradients of gate and up, given that of activation(gate) * up.
+std::pair<at::Tensor, at::Tensor> GatedBackward(const at::Tensor& gradient, const at::Tensor& gate,
+                                                const at::Tensor& up, const at::Tensor& active, Activation activation) {
+  return {ActivateBackward(activation, gradient * up, gate), gradient * active};
+}
+
+class GatedFunction : public torch::autograd::Function<GatedFunction> {
+ public:
+  static Variable forward(AutogradContext* context, const Variable& gate, const Variable& up, int64_t activation) {
+    context->saved_data["activation"] = activation;
+    context->save_for_backward({gate, up});
+    return Activate(static_cast<Activation>(activation), gate).mul_(up);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
+    auto [dg, du] = GatedBackward(gradients[0], saved[0], saved[1], Activate(activation, saved[0]), activation);
+    return {dg, du, {}};
+  }
+};
+
 class RmsNormProjectFunction : public torch::autograd::Function<RmsNormProjectFunction> {
  public:
   static Variable forward(AutogradContext* context, const Variable& x, const Variable& norm, double epsilon,
@@ -80,7 +117,8 @@ class RmsNormGatedMlpFunction : public torch::autograd::Function<RmsNormGatedMlp
     const at::Tensor active = Activate(activation, half[0]);
     const at::Tensor ddown = WeightGradient(down, gradient.t(), active * half[1], precision);
     const at::Tensor dh = Product(gradient, down, precision);
-    const at::Tensor inner_gradient = at::cat({ActivateBackward(activation, dh * half[1], half[0]), dh * active}, 1);
+    const auto [dgate, dup] = GatedBackward(dh, half[0], half[1], active, activation);
+    const at::Tensor inner_gradient = at::cat({dgate, dup}, 1);
     const Scaled scaled = Scale(x, context->saved_data["epsilon"].toDouble());
     const auto dw = StackedGradients({saved[2], saved[3]}, inner_gradient, scaled.value * norm, precision);
     auto [dx, dn] = NormBackward(Product(inner_gradient, Stacked({saved[2], saved[3]}), precision), scaled, norm);
@@ -102,6 +140,14 @@ class RotateFunction : public torch::autograd::Function<RotateFunction> {
 };
 
 }  // namespace
+
+at::Tensor Normalize(const at::Tensor& x, const RmsNorm& norm) {
+  return NormalizeFunction::apply(x, norm.weight, norm.epsilon);
+}
+
+at::Tensor Gated(const at::Tensor& gate, const at::Tensor& up, Activation activation) {
+  return GatedFunction::apply(gate, up, static_cast<int64_t>(activation));
+}
 
 at::Tensor RmsNormProject(const at::Tensor& x, const RmsNorm& norm, const at::Tensor& first, const at::Tensor& second,
                           const at::Tensor& third, Precision precision) {

@@ -18,6 +18,12 @@ struct RmsNorm {
   double epsilon = 0;
 };
 
+// rms_norm(x): [T, D] -> [T, D]. Keeps x.
+at::Tensor Normalize(const at::Tensor& x, const RmsNorm& norm);
+
+// activation(gate) * up, all [T, F]. Keeps both.
+at::Tensor Gated(const at::Tensor& gate, const at::Tensor& up, Activation activation);
+
 // rms_norm(x) times three weights [N_i, D] side by side: x [T, D] -> [T, N_1 + N_2 + N_3]. Keeps x.
 at::Tensor RmsNormProject(const at::Tensor& x, const RmsNorm& norm, const at::Tensor& first, const at::Tensor& second,
                           const at::Tensor& third, Precision precision);

@@ -40,7 +40,7 @@ class Llama final : public LanguageModel {
   at::Tensor Mlp(const Layer& layer, const at::Tensor& x) const;
   // The lean pieces know neither adapters nor biases.
   bool lean() const { return !adapted() && !biased_; }
-  at::Tensor Norm(const at::Tensor& x, int weight) const { return at::rms_norm(x, {width_}, P(weight), norm_epsilon_); }
+  at::Tensor Norm(const at::Tensor& x, int weight) const { return Normalize(x, {P(weight), norm_epsilon_}); }
   at::Tensor Project(const at::Tensor& x, const Projection& projection) const {
     const at::Tensor bias = projection.bias < 0 ? at::Tensor() : P(projection.bias);
     return Adapt(worker::Project(x, P(projection.weight), /*in_out=*/false, bias, precision_), x, projection.weight);
@@ -156,7 +156,7 @@ at::Tensor Llama::Mlp(const Layer& layer, const at::Tensor& x) const {
                            P(layer.down.weight), activation_, precision_);
   }
   const at::Tensor normed = Norm(x, layer.mlp_norm);
-  return Project(Activate(activation_, Project(normed, layer.gate)) * Project(normed, layer.up), layer.down);
+  return Project(Gated(Project(normed, layer.gate), Project(normed, layer.up), activation_), layer.down);
 }
 
 at::Tensor Llama::Hidden(const at::Tensor& ids, double dropout) {

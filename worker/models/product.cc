@@ -24,7 +24,7 @@ class ProjectFunction : public torch::autograd::Function<ProjectFunction> {
     context->saved_data["in_out"] = in_out;
     context->saved_data["precision"] = precision;
     context->saved_data["bias"] = bias.has_value();
-    context->save_for_backward({x, weight});
+    context->save_for_backward({weight.requires_grad() ? x : Variable(), weight});  // a frozen weight needs no input
     const at::Tensor turned = in_out ? weight : weight.t();
     if (bias && static_cast<Precision>(precision) == Precision::kFloat32) return at::addmm(*bias, x, turned);
     at::Tensor y = Product(x, turned, static_cast<Precision>(precision));
