@@ -18,7 +18,6 @@ namespace po = boost::program_options;
 struct OptionTable::Entry {
   Option option;
   std::string group;
-  bool positional = false;
 };
 
 namespace {
@@ -179,9 +178,26 @@ void OptionTable::Group(std::string title) {
 
 Option& OptionTable::AddPositional(std::string name, std::string* target, std::string help) {
   Option& option = Add(std::move(name), target, std::move(help));
-  entries_.back()->positional = true;
+  option.is_positional_ = true;
   positionals_.push_back(&option);
   return option;
+}
+
+Option& OptionTable::AddPositional(std::string name, std::vector<std::string>* target, std::string help) {
+  Option& option = Add(std::move(name), target, std::move(help));
+  option.is_positional_ = true;
+  positionals_.push_back(&option);
+  return option;
+}
+
+void OptionTable::Example(std::string command_line) {
+  example_ = std::move(command_line);
+}
+
+std::vector<const Option*> OptionTable::options() const {
+  std::vector<const Option*> options;
+  for (const auto& entry : entries_) options.push_back(&entry->option);
+  return options;
 }
 
 Option* OptionTable::Find(std::string_view name) const {
@@ -305,7 +321,8 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
     if (key == "config" || key == "print-config") continue;
     if (word.position_key >= 0 && key.empty()) {
       if (position < positionals_.size()) {
-        Option& positional = *positionals_[position++];
+        Option& positional = *positionals_[position];
+        if (!positional.is_list_) ++position;
         Set(positional, word.value.at(0), positional.name_, &faults);
       } else if (!after_unknown) {  // else it is the unknown option's value
         faults.push_back(fmt::format("unexpected argument '{}'", word.value.at(0)));
@@ -336,7 +353,7 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
   }
   for (const auto& entry : entries_) {
     if (entry->option.required_ && !entry->option.was_set_ && !print_config) {
-      faults.push_back((entry->positional ? "missing " : "missing --") + entry->option.name_ + ": " +
+      faults.push_back((entry->option.is_positional_ ? "missing " : "missing --") + entry->option.name_ + ": " +
                        entry->option.help_);
     }
   }
@@ -350,15 +367,15 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
 
 std::string OptionTable::Help() const {
   std::string text = "usage: " + command_;
-  for (const Option* option : positionals_) text += " " + option->name_;
+  for (const Option* option : positionals_) text += " " + option->name_ + (option->is_list_ ? "..." : "");
   text += " [options]\n\n" + summary_ + "\n";
   std::string group = "\x01";
   for (const auto& entry : entries_) {
     const Option& option = entry->option;
     if (entry->group != group) text += "\n" + (entry->group.empty() ? "Options" : entry->group) + ":\n";
     group = entry->group;
-    std::string left = entry->positional ? "  " + option.name_ : "  --" + option.name_;
-    if (!option.is_flag_ && !entry->positional) {
+    std::string left = entry->option.is_positional_ ? "  " + option.name_ : "  --" + option.name_;
+    if (!option.is_flag_ && !entry->option.is_positional_) {
       left += option.choices_.empty() ? " " + option.type_ : fmt::format(" {}", fmt::join(option.choices_, "|"));
     }
     std::string right = option.help_;
@@ -372,13 +389,14 @@ std::string OptionTable::Help() const {
   text += fmt::format("\nEverywhere:\n{:<30}{}\n{:<30}{}\n{:<30}{}\n", "  --config text",
                       "read `key = value` lines first; flags win", "  --print-config",
                       "print the settings that would be used and end", "  --help", "this text");
+  if (!example_.empty()) text += "\nExample:\n  " + example_ + "\n";
   return text;
 }
 
 std::string OptionTable::ConfigText() const {
   std::string text;
   for (const auto& entry : entries_) {
-    if (!entry->positional)
+    if (!entry->option.is_positional_)
       text += fmt::format("# {}\n{} = {}\n", entry->option.help_, entry->option.name_, entry->option.to_text_());
   }
   return text;
@@ -401,7 +419,7 @@ std::string OptionTable::Markdown() const {
     std::string meaning = option.help_;
     if (!option.choices_.empty()) meaning += fmt::format(" (one of {})", fmt::join(option.choices_, ", "));
     if (option.range_) meaning += fmt::format(" ({} to {})", option.range_->first, option.range_->second);
-    text += fmt::format("| `{}{}` | {} | {} |\n", entry->positional ? "" : "--", option.name_,
+    text += fmt::format("| `{}{}` | {} | {} |\n", entry->option.is_positional_ ? "" : "--", option.name_,
                         option.required_               ? "required"
                         : option.default_text_.empty() ? ""
                                                        : "`" + option.default_text_ + "`",

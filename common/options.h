@@ -36,7 +36,9 @@ class Option {
   const std::string& default_text() const { return default_text_; }
   const std::vector<std::string>& choices() const { return choices_; }
   const std::string& unit() const { return unit_; }
+  const std::string& type() const { return type_; }  // "integer", "text", ...; "" for a flag
   bool is_flag() const { return is_flag_; }
+  bool is_positional() const { return is_positional_; }
   bool required() const { return required_; }
   bool was_set() const { return was_set_; }
   std::string ValueText() const { return to_text_(); }
@@ -44,7 +46,8 @@ class Option {
  private:
   friend class OptionTable;
   std::string name_, help_, default_text_, unit_, type_;
-  bool is_flag_ = false, required_ = false, was_set_ = false, part_of_result_ = true, is_list_ = false;
+  bool is_flag_ = false, required_ = false, was_set_ = false, part_of_result_ = true, is_list_ = false,
+       is_positional_ = false;
   std::optional<std::pair<double, double>> range_;
   std::vector<std::string> choices_;
   std::function<void(const std::string&)> from_text_;  // throws std::invalid_argument
@@ -69,6 +72,10 @@ class OptionTable {
   void Group(std::string title);
   // A word without dashes, in order: `hullft index search "text"`.
   Option& AddPositional(std::string name, std::string* target, std::string help);
+  // All the words without dashes that are left; after every other positional.
+  Option& AddPositional(std::string name, std::vector<std::string>* target, std::string help);
+  // A command line to show under --help, as one would type it.
+  void Example(std::string command_line);
 
   // Fills the targets. Returns true when the call only asked for --help, --print-config, --completion or --markdown
   // (served on standard output). Throws kUsage for anything wrong, with all faults in one message.
@@ -83,6 +90,10 @@ class OptionTable {
   // A Markdown table: one chapter of docs/options.md.
   std::string Markdown() const;
   const std::string& command() const { return command_; }
+  // In the order added; valid as long as the table.
+  std::vector<const Option*> options() const;
+  // The option's name that is most like `name`, or "".
+  std::string Nearest(const std::string& name) const;
 
  private:
   struct Entry;
@@ -90,9 +101,8 @@ class OptionTable {
   void ApplyFile(const std::string& path, std::vector<std::string>* faults);
   void Set(Option& option, const std::string& text, const std::string& origin, std::vector<std::string>* faults);
   Option* Find(std::string_view name) const;
-  std::string Nearest(const std::string& name) const;
 
-  std::string command_, summary_, group_;
+  std::string command_, summary_, group_, example_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::vector<Option*> positionals_;
 };

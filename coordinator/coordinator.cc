@@ -331,6 +331,7 @@ Row Coordinator::RowOf(int64_t query, const Selected& selected, const TuneDone& 
   row.query = of.number;
   row.subset = of.subset;
   row.ok = true;
+  row.text_hash = of.text_hash;
   row.ids = selected.ids;
   row.counts = selected.counts;
   row.weights = selected.weights;
@@ -373,6 +374,7 @@ Row Coordinator::RowOf(int64_t query, const Selected& selected, const TuneDone& 
   row.ms.tune = done.tune_ms;
   row.ms.score_after = done.score_after_ms;
   row.ms.score_before_cached = done.untuned_given;
+  row.ms.ended = std::chrono::duration<double, std::milli>(std::chrono::system_clock::now().time_since_epoch()).count();
   return row;
 }
 

@@ -1,5 +1,8 @@
 #include "coordinator/journal.h"
 
+#include <algorithm>
+#include <fstream>
+#include <optional>
 #include <string_view>
 #include <system_error>
 
@@ -8,26 +11,79 @@
 
 namespace hullft::coordinator {
 
-JournalContent ReadJournal(const std::filesystem::path& path) {
-  JournalContent content;
-  if (!std::filesystem::exists(path)) return content;
-  const std::string text = ReadFile(path);
-  size_t begin = 0;
-  for (int64_t number = 1; begin < text.size(); ++number) {
-    const size_t end = text.find('\n', begin);
-    if (end == std::string::npos) break;
+namespace {
+
+// The lines of a file, a block of it in memory at a time.
+class LineReader {
+ public:
+  explicit LineReader(const std::filesystem::path& path) : path_(path), file_(path, std::ios::binary) {
+    if (!file_) throw IoError("open", path.string());
+  }
+  // The next line that ends in a line feed, without it; valid until the next call. Nothing at the end.
+  std::optional<std::string_view> Next() {
+    while (true) {
+      const size_t end = buffer_.find('\n', std::max(begin_, searched_));
+      if (end != std::string::npos) {
+        const std::string_view line(buffer_.data() + begin_, end - begin_);
+        searched_ = begin_ = end + 1;
+        return line;
+      }
+      searched_ = buffer_.size();
+      if (!Fill()) return std::nullopt;
+    }
+  }
+  bool AtEnd() { return begin_ == buffer_.size() && !Fill(); }
+  int64_t unread() const { return static_cast<int64_t>(buffer_.size() - begin_); }
+
+ private:
+  bool Fill() {
+    buffer_.erase(0, begin_);
+    searched_ -= begin_;
+    begin_ = 0;
+    const size_t held = buffer_.size();
+    buffer_.resize(held + kBlock);
+    file_.read(buffer_.data() + held, kBlock);
+    buffer_.resize(held + static_cast<size_t>(file_.gcount()));
+    if (file_.bad()) throw IoError("read", path_.string());
+    return buffer_.size() > held;
+  }
+
+  static constexpr size_t kBlock = size_t{1} << 20;
+  const std::filesystem::path path_;
+  std::ifstream file_;
+  std::string buffer_;
+  size_t begin_ = 0, searched_ = 0;  // no line feed between them
+};
+
+}  // namespace
+
+JournalLength ScanJournal(const std::filesystem::path& path, const std::function<void(Row&&)>& visit) {
+  JournalLength length;
+  if (!std::filesystem::exists(path)) return length;
+  LineReader lines(path);
+  for (int64_t number = 1; const auto line = lines.Next(); ++number) {
+    const auto bytes = static_cast<int64_t>(line->size()) + 1;
+    Row row;
     try {
-      content.rows.push_back(ParseRow(std::string_view(text).substr(begin, end - begin)));
+      row = ParseRow(*line);
     } catch (const Error& error) {
-      if (end + 1 == text.size())
-        break;  // a crash of the machine may leave a last line of the right length and wrong bytes
+      if (lines.AtEnd()) {  // a crash of the machine may leave a last line of the right length and wrong bytes
+        length.torn_bytes = bytes;
+        return length;
+      }
       throw Error(Code::kData, fmt::format("{}:{}: not a row of a journal: {}", path.string(), number, error.message()),
                   "delete this line to have its query run again, or choose another --output");
     }
-    begin = end + 1;
+    length.whole_bytes += bytes;
+    visit(std::move(row));
   }
-  content.whole_bytes = static_cast<int64_t>(begin);
-  content.torn_bytes = static_cast<int64_t>(text.size() - begin);
+  length.torn_bytes = lines.unread();
+  return length;
+}
+
+JournalContent ReadJournal(const std::filesystem::path& path) {
+  JournalContent content;
+  static_cast<JournalLength&>(content) = ScanJournal(path, [&](Row&& row) { content.rows.push_back(std::move(row)); });
   return content;
 }
 

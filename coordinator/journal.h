@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,14 +21,20 @@
 
 namespace hullft::coordinator {
 
-struct JournalContent {
-  std::vector<Row> rows;    // in the order written
-  int64_t whole_bytes = 0;  // length up to the end of the last whole row
+struct JournalLength {
+  int64_t whole_bytes = 0;  // up to the end of the last whole row
   int64_t torn_bytes = 0;   // what a crash left after it
 };
 
-// Reads a journal without changing it; a missing file is an empty journal. Only the last line may be torn: any other
-// line that does not parse is a kData error naming file and line.
+struct JournalContent : JournalLength {
+  std::vector<Row> rows;  // in the order written
+};
+
+// Calls visit with every row in the order written and holds a part of the file at a time only; a missing file is an
+// empty journal. Nothing is changed. Only the last line may be torn: any other line that does not parse is a kData
+// error naming file and line.
+JournalLength ScanJournal(const std::filesystem::path& path, const std::function<void(Row&&)>& visit);
+// All of it at once.
 JournalContent ReadJournal(const std::filesystem::path& path);
 
 class Journal {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "common/xml.h"
+
 namespace hullft::coordinator {
 namespace {
 
@@ -31,23 +33,6 @@ class LogAxis {
 
 constexpr int kLabel = 9;  // characters of a number at the axis
 
-std::string Escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else if (static_cast<unsigned char>(c) >= ' ')
-      out += c;
-  }
-  return out;
-}
-
 constexpr double kWidth = 760, kPanel = 230, kLeft = 90, kRight = 20, kTop = 70, kGap = 60;
 
 std::string SvgPanel(const Series& series, const PlotAxis& axis, double top) {
@@ -57,7 +42,7 @@ std::string SvgPanel(const Series& series, const PlotAxis& axis, double top) {
   const auto x = [&](double i) { return kLeft + (last > 0 ? width * i / last : width / 2); };
   const auto y = [&](double place) { return top + height * (1 - place); };
   std::string text =
-      fmt::format("<text class=\"title\" x=\"{}\" y=\"{:.1f}\">{}</text>\n", kLeft, top - 10, Escaped(series.title));
+      fmt::format("<text class=\"title\" x=\"{}\" y=\"{:.1f}\">{}</text>\n", kLeft, top - 10, XmlEscaped(series.title));
   for (int tick = 0; tick <= 4; ++tick) {
     const double place = tick / 4.0;
     text += fmt::format(
@@ -71,7 +56,7 @@ std::string SvgPanel(const Series& series, const PlotAxis& axis, double top) {
     }
   }
   text += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", kWidth - kRight, top + height + 34,
-                      Escaped(axis.x_label));
+                      XmlEscaped(axis.x_label));
   std::string points;
   for (size_t i = 0; i < series.values.size(); ++i) {
     const double px = x(static_cast<double>(i)), py = y(log.Place(series.values[i]));
@@ -115,7 +100,7 @@ std::string SvgPlot(const std::string& title, const std::vector<Series>& panels,
   std::string text = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" role=\"img\">\n"
       "<title>{2}</title>\n",
-      kWidth, height, Escaped(title));
+      kWidth, height, XmlEscaped(title));
   text +=
       "<style>\n"
       "svg { background: #ffffff; font: 12px sans-serif; }\n"
@@ -127,7 +112,7 @@ std::string SvgPlot(const std::string& title, const std::vector<Series>& panels,
       "  polyline { stroke: #6db3f2; } circle { fill: #6db3f2; }\n"
       "}\n"
       "</style>\n";
-  text += fmt::format("<text x=\"{}\" y=\"24\">{}</text>\n", kLeft, Escaped(title));
+  text += fmt::format("<text x=\"{}\" y=\"24\">{}</text>\n", kLeft, XmlEscaped(title));
   for (size_t p = 0; p < panels.size(); ++p) {
     if (!panels[p].values.empty()) text += SvgPanel(panels[p], axis, kTop + kPanel * static_cast<double>(p));
   }

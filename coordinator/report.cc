@@ -8,46 +8,27 @@
 
 #include "common/error.h"
 #include "common/hash.h"
+#include "common/parallel.h"
+#include "common/statistics.h"
 
 namespace hullft::coordinator {
 namespace {
-
-// SplitMix64 (Steele, Lea, Flood 2014): the same draws with every standard library.
-uint64_t NextRandom(uint64_t* state) {
-  uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
-}
 
 double Percent(double after, double before) {
   return before > 0 ? 100.0 * after / before : 0.0;
 }
 
-// Quantile q of sorted values, linear between order statistics.
-double Quantile(const std::vector<double>& sorted, double q) {
-  const double place = q * static_cast<double>(sorted.size() - 1);
-  const auto low = static_cast<size_t>(place);
-  const size_t high = std::min(low + 1, sorted.size() - 1);
-  return sorted[low] + (place - static_cast<double>(low)) * (sorted[high] - sorted[low]);
-}
-
 // 95% percentile bootstrap of mean(after) / mean(before): queries are drawn with replacement, both values together.
 void Bootstrap(std::span<const Row* const> rows, Summary* summary) {
-  uint64_t state = Hash64(summary->subset) ^ rows.size();
-  std::vector<double> draws(kResamples);
-  for (double& draw : draws) {
-    double before = 0, after = 0;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      const Row& row = *rows[NextRandom(&state) % rows.size()];
-      before += row.before.rolling;
-      after += row.after.rolling;
-    }
-    draw = Percent(after, before);
-  }
-  std::sort(draws.begin(), draws.end());
-  summary->percent_low = Quantile(draws, 0.025);
-  summary->percent_high = Quantile(draws, 0.975);
+  PairedValues paired{2, {}};
+  for (const Row* row : rows) paired.values.insert(paired.values.end(), {row->before.rolling, row->after.rolling});
+  const std::vector<double> means =
+      BootstrapMeans(paired, kResamples, Hash64(summary->subset) ^ rows.size(), UsableCores());
+  std::vector<double> percents(kResamples);
+  for (size_t d = 0; d < percents.size(); ++d) percents[d] = Percent(means[2 * d + 1], means[2 * d]);
+  const Interval interval = Middle95(std::move(percents));
+  summary->percent_low = interval.low;
+  summary->percent_high = interval.high;
 }
 
 void AddTimes(const StageTimes& from, double share, StageTimes* to) {

@@ -18,6 +18,7 @@ namespace hullft::coordinator {
 struct StageTimes {
   double embed = 0, search = 0, select = 0, fetch = 0, score_before = 0, tune = 0, score_after = 0;
   bool score_before_cached = false;  // the score came from --score-cache
+  double ended = 0;                  // Unix time on the coordinator's clock; 0 in rows of older versions
   std::vector<double> tune_at = {};  // aligned with Row::marks: finetuning up to there
   double Total() const { return embed + search + select + fetch + score_before + tune + score_after; }
 };
@@ -43,6 +44,7 @@ struct Row {
   bool ok = false;     // false: reason says why, and everything below may be empty
   std::string reason;
 
+  std::string text_hash;        // HashHex of the query's text; "" in rows of older versions
   std::vector<uint64_t> ids;    // the support by falling weight
   std::vector<int> counts;      // aligned with ids; 0 where rounding gave none
   std::vector<double> weights;  // aligned with ids
