@@ -16,6 +16,7 @@ else()
   find_package(benchmark REQUIRED)
   find_package(simdjson REQUIRED)
   find_package(ZLIB REQUIRED)
+  pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
   pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 endif()
 

@@ -308,7 +308,9 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
       return true;
     }
     if (word.string_key == "completion") {
-      for (const auto& entry : entries_) fmt::print("--{}\n", entry->option.name_);
+      for (const auto& entry : entries_) {
+        if (!entry->option.is_positional_) fmt::print("--{}\n", entry->option.name_);
+      }
       return true;
     }
     if (word.string_key == "print-config") print_config = true;

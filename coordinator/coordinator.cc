@@ -150,6 +150,7 @@ void Coordinator::Finish() {
   const Report report = MakeReport(ReadJournal(folder_.journal()).rows);
   folder_.WriteReport(report);
   folder_.WriteStats(stats_);
+  WriteStatus(outcome_.stopped ? "stopped" : "finished");
   if (context_.print) context_.print(ResultsTable(report) + "\n" + TimingsTable(report) + "\n" + StatsText(stats_));
 }
 
@@ -416,6 +417,18 @@ void Coordinator::OnBye(const Bye& bye, int rank) {
 void Coordinator::ShowProgress() {
   (void)journal_->durable();  // throws when the journal could not be written
   if (display_.Due(Now())) display_.Show(View());
+  if (Now() >= next_status_) WriteStatus("running");
+}
+
+// A status that cannot be written must not end the run.
+void Coordinator::WriteStatus(const std::string& state) {
+  next_status_ = Now() + kStatusInterval;
+  const double unix_seconds = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  try {
+    folder_.WriteStatus({state, world_.hosts().front(), unix_seconds, View()});
+  } catch (const Error& error) {
+    spdlog::warn("{}", error.what());
+  }
 }
 
 RunView Coordinator::View() const {

@@ -70,6 +70,7 @@ class Coordinator {
   void OnBye(const Bye& bye, int rank);
   int WorkerOf(int rank) const;
   void ShowProgress();
+  void WriteStatus(const std::string& state);
   RunView View() const;
   void StopAll();
   void WaitForByes(double seconds);
@@ -100,6 +101,7 @@ class Coordinator {
   std::set<int> worker_byes_, shard_byes_;
   std::map<int, RankTraffic> traffic_;  // by rank, of those that said Bye
   bool stop_requested_ = false;         // by a signal to another rank
+  double next_status_ = 0;              // s: when status.json is written again
   const comm::Clock::time_point start_ = comm::Clock::now();
   RunOutcome outcome_;
   RunStats stats_;

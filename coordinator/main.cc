@@ -28,7 +28,10 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"run", RunCommand, "finetune on and score every query of a file"},
-    {"report", ReportCommand, "the table of a run, from its journal"},
+    {"sweep", SweepCommand, "runs over a grid of settings, with the work that they share done once"},
+    {"report", ReportCommand, "tables of runs, and a page with figures, from their journals"},
+    {"status", StatusCommand, "how far a run is, from any machine that sees its folder"},
+    {"compare", CompareCommand, "what two runs differ by, query by query"},
     {"index", IndexCommand, "build, info, verify, search: the corpus on disk"},
     {"embed", EmbedCommand, "texts to embeddings (.npy)"},
     {"select", SelectCommand, "choose a multiset for each target from a pool of embeddings"},

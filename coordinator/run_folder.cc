@@ -69,4 +69,9 @@ void RunFolder::WriteStats(const RunStats& stats) const {
   WriteFileAtomic(folder_ / "execution.json", StatsJson(stats));
 }
 
+void RunFolder::WriteStatus(const RunStatus& status) const {
+  WriteFileAtomic(folder_ / "status.json", StatusJson(status));
+  WriteFileAtomic(folder_ / "metrics.prom", PrometheusText(status, folder_.string()));
+}
+
 }  // namespace hullft::coordinator

@@ -9,6 +9,7 @@
 #include "common/files.h"
 #include "coordinator/report.h"
 #include "coordinator/run_stats.h"
+#include "coordinator/run_status.h"
 #include "coordinator/settings.h"
 
 namespace hullft::coordinator {
@@ -29,6 +30,8 @@ class RunFolder {
   void WriteReport(const Report& report) const;
   // Writes execution.json.
   void WriteStats(const RunStats& stats) const;
+  // Writes status.json and metrics.prom.
+  void WriteStatus(const RunStatus& status) const;
 
   std::filesystem::path journal() const { return folder_ / "results.jsonl"; }
   std::filesystem::path rejects() const { return folder_ / "rejects.jsonl"; }

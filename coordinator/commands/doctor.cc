@@ -97,6 +97,7 @@ int DoctorCommand(const Arguments& args) {
                     "Shows what this build and this machine can do, and tests writing to the output folder.");
   table.Add("output", &output, "folder whose writing is tested");
   table.Add("json", &json, "print JSON");
+  table.Example("hullft doctor --output runs");
   if (table.Parse(args)) return 0;
   Facts facts = Versions();
   for (Facts part : {Machine(), WriteTest(output)}) facts.insert(facts.end(), part.begin(), part.end());

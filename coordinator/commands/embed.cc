@@ -45,6 +45,7 @@ int EmbedCommand(const Arguments& args) {
       .NotPartOfResult();
   table.Add("json", &json, "print a summary as JSON on standard output");
   table.Add("quiet", &quiet, "no progress").NotPartOfResult();
+  table.Example("hullft embed --encoder ENCODER --input queries.jsonl --output queries.npy");
   if (table.Parse(args)) return 0;
 
   const std::vector<std::string> texts = ReadTexts(input);

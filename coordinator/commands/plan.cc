@@ -181,6 +181,7 @@ int PlanCommand(const Arguments& args) {
       .OneOf({"knn", "global"});
   table.Add("iterations", &s.iterations, "Frank-Wolfe updates of one query in global mode").Range(1, 1e6);
   table.Add("json", &json, "print JSON");
+  table.Example("hullft plan --corpus-sequences 210e6 --dim 1024 --nodes 32");
   if (table.Parse(args)) return 0;
   if (s.adapter.lora() && s.model.empty()) {
     throw Error(Code::kUsage,

@@ -129,6 +129,7 @@ int RunCommand(const Arguments& args) {
       "Finetunes the model on what is chosen for each query, and scores the query before and after. Results go to\n"
       "OUTPUT/results.jsonl, a row a query; the same command goes on where a stopped run was.");
   plan.settings.Bind(&table);
+  table.Example("hullft run --corpus index --queries test.jsonl --model MODEL --encoder ENCODER --n 20 --output run1");
   if (table.Parse(args)) return 0;
   plan.settings.Finish();
   plan.options = IdentityOfOptions(table);

@@ -115,6 +115,9 @@ int SubmitCommand(const Arguments& args) {
             "where the script is written (default: hullft.sbatch in the run's output folder)");
   table.Add("print", &settings.print, "print the script and end: nothing is written or submitted");
   const auto separator = std::find(args.begin(), args.end(), "--");
+  table.Example(
+      "hullft submit --print --nodes 8 --time 12:00:00 -- --corpus index --queries test.jsonl --model MODEL --encoder "
+      "ENCODER --output run1");
   if (table.Parse({args.begin(), separator})) return 0;
   const Arguments run_options(separator == args.end() ? separator : separator + 1, args.end());
   const std::string output = OutputFolder(run_options);

@@ -55,6 +55,7 @@ int TokenizeCommand(const Arguments& args) {
   table.Add("special", &special, "add the tokens that the model expects around a text (--no-special: none)");
   table.Add("decode", &decode, "ids on standard input, as {\"ids\": [...]} or [...], to text");
   table.Add("json", &json, "with --decode: print {\"text\": \"...\"}; ids are JSON anyway");
+  table.Example("echo \"some text\" | hullft tokenize --model MODEL");
   if (table.Parse(args)) return 0;
 
   const auto tokenizer = Tokenizer::Load(model);

@@ -19,7 +19,8 @@ std::string JsonInHtml(const std::string& json) {
 }  // namespace
 
 std::string TableHtml(const study::Table& table) {
-  std::string html = "<div class=\"scroll\"><table>\n<caption>" + XmlEscaped(table.caption) + "</caption>\n<thead><tr>";
+  std::string html =
+      "<div class=\"scroll\"><table>\n<caption><span>" + XmlEscaped(table.caption) + "</span></caption>\n<thead><tr>";
   for (const std::string& name : table.header) html += "<th scope=\"col\">" + XmlEscaped(name) + "</th>";
   html += "</tr></thead>\n<tbody>\n";
   for (const auto& row : table.rows) {

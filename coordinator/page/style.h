@@ -14,14 +14,15 @@ inline constexpr char kStyle[] = R"css(
 body { margin: 0 auto; max-width: 1180px; padding: 16px; background: var(--back); color: var(--text);
   font: 15px/1.45 system-ui, sans-serif; }
 h1 { font-size: 1.5em; margin: 0.3em 0; } h2 { font-size: 1.2em; margin: 1.6em 0 0.3em; }
-nav a { margin-right: 1em; } a { color: var(--c0); }
+nav { display: flex; flex-wrap: wrap; gap: 2px 1em; } a { color: var(--c0); }
 p, figcaption { max-width: 75ch; } figure { margin: 0; } figcaption, .soft { color: var(--soft); }
 .panels { display: flex; flex-wrap: wrap; gap: 10px; overflow-x: auto; }
-.panels svg { background: var(--panel); border-radius: 6px; max-width: 100%; height: auto; }
+.panels svg { background: var(--panel); border-radius: 6px; flex: none; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 18px; list-style: none; margin: 6px 0; padding: 0; }
 .legend svg { vertical-align: -2px; margin-right: 5px; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; margin: 8px 0; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); padding-bottom: 4px; }
+caption span { display: block; max-width: min(75ch, calc(100vw - 32px)); }
 th, td { padding: 3px 10px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } td.best { font-weight: 700; } td small { color: var(--soft); font-weight: 400; }
 .warnings { background: var(--warn); border-radius: 6px; padding: 8px 12px 8px 30px; }
@@ -40,7 +41,7 @@ svg text.small { font-size: 10px; fill: var(--soft); }
 .line.s4 { stroke-dasharray: 5 5; } .line.s5 { stroke-dasharray: 1 4; } .line.s6 { stroke-dasharray: 12 4; }
 @media print { :root { color-scheme: light; --back: #fff; --text: #000; --soft: #444; --line: #bbb; --panel: #fff; --warn: #fff;
   --c0: #0072b2; --c1: #d55e00; --c2: #009e73; --c3: #b4679a; --c4: #8a7a00; --c5: #3f8fc4; --c6: #a06a00; --c7: #555; }
-  body { max-width: none; font-size: 11px; } nav { display: none; } figure, table { break-inside: avoid; }
+  body { max-width: none; font-size: 11px; } .panels, .scroll { overflow: visible; } .panels svg { max-width: 100%; height: auto; } nav { display: none; } figure, table { break-inside: avoid; }
   .warnings { border: 1px solid #888; } details::details-content { content-visibility: visible; height: auto; } }
 )css";
 

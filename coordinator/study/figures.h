@@ -9,13 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "common/statistics.h"
-#include "coordinator/study/study.h"
+#include "coordinator/study/paired.h"
 
 namespace hullft::study {
-
-inline constexpr int kDraws = 2000;
-inline constexpr uint64_t kSeed = 42;
 
 struct CellFigure {
   size_t cell = 0;

@@ -30,18 +30,25 @@ void CheckTogether(const RunData& a, const RunData& b) {
                             a.folder.string(), b.folder.string(), a.window, a.prefix_token, b.window, b.prefix_token),
                 "report the runs one by one");
   }
-  std::unordered_map<int64_t, const Sample*> by_query;
-  for (const Sample& sample : a.samples) by_query[sample.query] = &sample;
-  for (const Sample& sample : b.samples) {
-    const auto place = by_query.find(sample.query);
-    if (place == by_query.end()) continue;
-    const Sample& other = *place->second;
-    const bool known = other.text != 0 && sample.text != 0;
-    if (known ? other.text == sample.text : other.bytes == sample.bytes) continue;
-    throw Error(Code::kUsage,
-                fmt::format("{} and {} cannot be compared: query {} is another text in each", a.folder.string(),
-                            b.folder.string(), sample.query),
-                "runs over different query files have nothing to pair; report them one by one");
+}
+
+// The same record number must be the same text in all runs.
+void CheckQueries(const std::vector<RunData>& runs) {
+  struct Seen {
+    const Sample* sample;
+    const RunData* run;
+  };
+  std::unordered_map<int64_t, Seen> first;
+  for (const RunData& run : runs) {
+    for (const Sample& sample : run.samples) {
+      const Seen& seen = first.try_emplace(sample.query, Seen{&sample, &run}).first->second;
+      const bool known = seen.sample->text != 0 && sample.text != 0;
+      if (known ? seen.sample->text == sample.text : seen.sample->bytes == sample.bytes) continue;
+      throw Error(Code::kUsage,
+                  fmt::format("{} and {} cannot be compared: query {} is another text in each",
+                              seen.run->folder.string(), run.folder.string(), sample.query),
+                  "runs over different query files have nothing to pair; report them one by one");
+    }
   }
 }
 
@@ -118,6 +125,7 @@ Study MakeStudy(std::vector<RunData> runs, Definition definition) {
   study.definition = definition;
   study.runs = std::move(runs);
   for (size_t r = 1; r < study.runs.size(); ++r) CheckTogether(study.runs[0], study.runs[r]);
+  CheckQueries(study.runs);
   study.differing = Differing(study.runs);
   MakeCells(&study);
   std::set<std::string> subsets;
