@@ -7,10 +7,11 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <numeric>
+#include <sstream>
 
 #include "common/error.h"
+#include "common/files.h"
 
 namespace hullft {
 namespace po = boost::program_options;
@@ -241,8 +242,7 @@ void OptionTable::Set(Option& option, const std::string& text, const std::string
 }
 
 void OptionTable::ApplyFile(const std::string& path, std::vector<std::string>* faults) {
-  std::ifstream file(path);
-  if (!file) throw IoError("open the configuration", path);
+  std::istringstream file(ReadFile(path));
   std::string line;
   for (int number = 1; std::getline(file, line); ++number) {
     line = Trim(line);

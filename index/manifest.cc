@@ -5,7 +5,9 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
+#include "common/json_read.h"
 #include "common/parallel.h"
+#include "common/stays_inside.h"
 
 namespace hullft::index {
 namespace {
@@ -28,6 +30,7 @@ void WriteChecked(const fs::path& path, json value) {
 
 json ReadChecked(const fs::path& path) {
   const std::string text = ReadFile(path);
+  CheckJsonDepth(text, path.string());
   json value = json::parse(text, nullptr, false);
   const auto damaged = [&] {
     return Error(Code::kData, path.string() + " is damaged: its checksum does not match", kBuildAgain);
@@ -57,9 +60,21 @@ json ToJson(const std::vector<FileEntry>& files) {
   return list;
 }
 
+// A manifest names files of its own folder only: what copies or removes them must never leave it.
+FileEntry FileEntryFromJson(const json& file) {
+  FileEntry entry{file.at("path"), Field<int64_t>(file, "bytes"), file.at("hash")};
+  if (entry.path.empty() || !StaysInside(entry.path) || entry.bytes < 0) {
+    throw Error(
+        Code::kData,
+        fmt::format("a manifest lists '{}' with {} bytes, which is no file of its folder", entry.path, entry.bytes),
+        kBuildAgain);
+  }
+  return entry;
+}
+
 std::vector<FileEntry> FilesFromJson(const json& list) {
   std::vector<FileEntry> files;
-  for (const json& file : list) files.push_back({file.at("path"), file.at("bytes"), file.at("hash")});
+  for (const json& file : list) files.push_back(FileEntryFromJson(file));
   return files;
 }
 
@@ -69,8 +84,8 @@ json ToJson(const PartitionInfo& info) {
 }
 
 PartitionInfo PartitionInfoFromJson(const json& value) {
-  return {value.at("number"), value.at("sequences"),  value.at("text_bytes"),
-          value.at("tokens"), value.at("disk_bytes"), value.at("digest")};
+  return {Field<int>(value, "number"),     Field<int64_t>(value, "sequences"),  Field<int64_t>(value, "text_bytes"),
+          Field<int64_t>(value, "tokens"), Field<int64_t>(value, "disk_bytes"), value.at("digest")};
 }
 
 // Format 1 knows float32 only.
@@ -112,14 +127,10 @@ PartitionManifest ReadPartitionManifest(const fs::path& folder) {
     throw Error(Code::kData, path.string() + " is missing: the partition is not finished", kBuildAgain);
   return Translate(path, [&] {
     const json value = ReadChecked(path);
-    return PartitionManifest{value.at("format"),
-                             PartitionInfoFromJson(value.at("info")),
-                             value.at("partitions"),
-                             value.at("dim"),
-                             value.at("duplicates"),
-                             value.at("encoder_digest"),
-                             value.at("tokenizer_digest"),
-                             EmbeddingTypeOf(value),
+    return PartitionManifest{Field<int>(value, "format"),         PartitionInfoFromJson(value.at("info")),
+                             Field<int>(value, "partitions"),     Field<int>(value, "dim"),
+                             Field<int64_t>(value, "duplicates"), value.at("encoder_digest"),
+                             value.at("tokenizer_digest"),        EmbeddingTypeOf(value),
                              FilesFromJson(value.at("files"))};
   });
 }
@@ -159,20 +170,20 @@ CorpusManifest ReadCorpusManifest(const fs::path& folder) {
     CorpusManifest manifest;
     CorpusInfo& info = manifest.info;
     info = {folder,
-            value.at("partitions"),
-            value.at("dim"),
-            value.at("sequences"),
-            value.at("text_bytes"),
-            value.at("tokens"),
+            Field<int>(value, "partitions"),
+            Field<int>(value, "dim"),
+            Field<int64_t>(value, "sequences"),
+            Field<int64_t>(value, "text_bytes"),
+            Field<int64_t>(value, "tokens"),
             value.at("encoder_digest"),
             value.at("tokenizer_digest"),
             value.at("digest"),
             EmbeddingTypeOf(value),
             {}};
     for (const json& part : value.at("parts")) info.parts.push_back(PartitionInfoFromJson(part));
-    manifest.records = value.at("records");
-    manifest.duplicates = value.at("duplicates");
-    manifest.rejects = value.at("rejects");
+    manifest.records = Field<int64_t>(value, "records");
+    manifest.duplicates = Field<int64_t>(value, "duplicates");
+    manifest.rejects = Field<int64_t>(value, "rejects");
     manifest.settings = value.at("settings");
     manifest.files = FilesFromJson(value.at("files"));
     return manifest;

@@ -14,6 +14,7 @@
 #include "common/files.h"
 #include "common/hash.h"
 #include "common/parallel.h"
+#include "common/stays_inside.h"
 #include "common/tokenizer/tokenizer.h"
 #include "worker/models/bert.h"
 #include "worker/models/config.h"
@@ -41,7 +42,9 @@ void CheckPooling(const fs::path& folder) {
     if (!whole) throw DataError("{}: a module without type or path", modules.string());
     const std::string type = module["type"], kind = type.substr(type.rfind('.') + 1);
     if (kind == "Pooling") {
-      ConfigReader pooling(folder / module["path"].get<std::string>() / "config.json");
+      const std::string path = module["path"];
+      if (!StaysInside(path)) throw DataError("{}: field path: '{}' leads out of this folder", modules.string(), path);
+      ConfigReader pooling(folder / path / "config.json");
       pooling.Size("word_embedding_dimension");
       if (!pooling.Flag("pooling_mode_mean_tokens", false)) {
         throw pooling.Unsupported("pooling_mode_mean_tokens", "only the mean over the tokens is implemented");

@@ -5,11 +5,13 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
+#include "common/json_read.h"
 
 namespace hullft::tokenizer {
 namespace {
 
 nlohmann::json ParseJson(const std::string& bytes, const std::string& file) {
+  CheckJsonDepth(bytes, file);
   try {
     return nlohmann::json::parse(bytes);
   } catch (const nlohmann::json::parse_error& error) {

@@ -3,6 +3,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <new>
 #include <utility>
 #include <vector>
@@ -30,9 +31,6 @@ std::string PcreMessage(int code) {
 struct ThreadState {
   ThreadState() : data(pcre2_match_data_create(1, nullptr)), context(pcre2_match_context_create(nullptr)) {
     if (data == nullptr || context == nullptr) throw std::bad_alloc();
-    // The default limits stop runaway patterns on short texts; here texts are long (a 50 MB line of spaces) and
-    // patterns tame.
-    pcre2_set_match_limit(context, UINT32_MAX);
     pcre2_set_depth_limit(context, UINT32_MAX);
     pcre2_set_heap_limit(context, UINT32_MAX);
   }
@@ -73,6 +71,11 @@ Regex::~Regex() {
 
 std::optional<Regex::Match> Regex::Find(std::string_view text, size_t from) const {
   thread_local const ThreadState state;
+  // A tame pattern takes a number of steps for each byte, also of a 50 MB line of spaces. A runaway one takes
+  // exponentially many: it must end in an error.
+  constexpr uint64_t kSteps = 1'000'000, kStepsPerByte = 100;
+  const uint64_t steps = kSteps + kStepsPerByte * (text.size() - from);
+  pcre2_set_match_limit(state.context, static_cast<uint32_t>(std::min<uint64_t>(steps, UINT32_MAX)));
   const auto match = [&](uint32_t options) {
     return pcre2_match(impl_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
                        PCRE2_NO_UTF_CHECK | options, state.data, state.context);

@@ -72,6 +72,11 @@ TEST(Options, FlagsWinOverTheFile) {
   EXPECT_EQ(f.model, "m");
 }
 
+TEST(Options, AConfigurationThatIsAFolderIsAnError) {
+  Fixture f;
+  ExpectFault(Code::kData, "folder", [&] { f.table.Parse({"--model", "m", "--config", ::testing::TempDir()}); });
+}
+
 TEST(Options, ConfigTextRoundTrips) {
   Fixture f;
   f.table.Parse({"--model", "m", "--n", "5", "--json"});

@@ -49,6 +49,19 @@ TEST(Row, NamesTheFieldThatIsWrong) {
   ExpectFault(Code::kData, "weights", [&] { ParseRow(line); });
 }
 
+TEST(Row, RefusesNumbersThatAFieldCannotHold) {
+  const std::string line = ToJsonLine(SampleRow(1, "a", 1, 1));
+  const auto fault = [&](const std::string& from, const std::string& to, const std::string& field) {
+    std::string changed = line;
+    changed.replace(changed.find(from), from.size(), to);
+    ExpectFault(Code::kData, field, [&] { ParseRow(changed); });
+  };
+  fault("\"query\":1,", "\"query\":1.5,", "query");
+  fault("\"query\":1,", "\"query\":1e300,", "query");
+  fault("\"ids\":[7,", "\"ids\":[-7,", "ids");
+  fault("\"attempts\":2", "\"attempts\":4294967298", "attempts");
+}
+
 TEST(Journal, WritesAndRecovers) {
   const fs::path path = FreshFile("recovers");
   std::vector<Row> rows;

@@ -192,6 +192,25 @@ TEST_F(TokenizerTest, ContradictionsAreNamed) {
               HasSubstr("post_processor.special_tokens"));
 }
 
+TEST_F(TokenizerTest, ARunawayPatternEndsInAnError) {
+  const auto tokenizer = LoadChanged("gpt2_1000", [](json& file) {
+    file["pre_tokenizer"] = {
+        {"type", "Sequence"},
+        {"pretokenizers",
+         {{{"type", "Split"}, {"pattern", {{"Regex", "(a|aa)+$"}}}, {"behavior", "Isolated"}, {"invert", false}},
+          file["pre_tokenizer"]}}};
+  });
+  ExpectFault(Code::kData, "match limit", [&] { tokenizer->Encode(std::string(60, 'a') + "b", false); });
+  const std::string spaces(10 << 20, ' ');  // a tame one has the steps it needs
+  EXPECT_EQ(Tokenizer::Load(Golden("gpt2_1000"))->Decode(Tokenizer::Load(Golden("gpt2_1000"))->Encode(spaces, false)),
+            spaces);
+}
+
+TEST_F(TokenizerTest, NestingWithoutEndIsRefused) {
+  WriteFileAtomic(folder_ / "tokenizer.json", "{\"normalizer\": " + std::string(1 << 20, '['));
+  ExpectFault(Code::kData, "nested", [&] { Tokenizer::Load(folder_); });
+}
+
 TEST_F(TokenizerTest, BrokenJsonNamesFileAndPosition) {
   WriteFileAtomic(folder_ / "tokenizer.json", "{\"version\": \"1.0\",\n \"model\": {");
   const Error error = Caught([&] { Tokenizer::Load(folder_); });

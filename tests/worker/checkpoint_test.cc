@@ -2,9 +2,12 @@
 // file, the tensor and the field named.
 #include "worker/checkpoint/checkpoint.h"
 
+#include <c10/util/Half.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -84,6 +87,8 @@ TEST_F(CheckpointTest, HeadersThatLieAreRefused) {
   EXPECT_THAT(FailureOf(entry("\"F16\"", "[4]", "[0,16]"), data), HasSubstr("shape"));
   EXPECT_THAT(FailureOf(entry("\"F32\"", "[-4]", "[0,16]"), data), HasSubstr("shape"));
   EXPECT_THAT(FailureOf(entry("\"F32\"", "[4611686018427387904,4]", "[0,16]"), data), HasSubstr("too large"));
+  EXPECT_THAT(FailureOf(entry("\"U8\"", "[9223372036854775808,0]", "[0,0]"), ""), HasSubstr("shape"));  // 2^63 x 0
+  EXPECT_THAT(FailureOf(entry("\"U8\"", "[4611686018427387904,2,0]", "[0,0]"), ""), HasSubstr("too large"));
   EXPECT_THAT(FailureOf(entry("\"F33\"", "[4]", "[0,16]"), data), AllOf(HasSubstr("dtype"), HasSubstr("F33")));
   EXPECT_THAT(FailureOf(entry("7", "[4]", "[0,16]"), data), HasSubstr("dtype"));
   const std::string a = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)";
@@ -112,6 +117,23 @@ TEST_F(CheckpointTest, ValuesOfEachDtype) {
   EXPECT_THROW(CopyAsFloat32("b", other.tensors().at("b"), std::span(out).first(1)), Error);  // I64
 }
 
+TEST_F(CheckpointTest, EveryHalfIsReadAsTorchReadsIt) {
+  std::string data;
+  for (int bits = 0; bits < 65536; ++bits) data += {static_cast<char>(bits & 255), static_cast<char>(bits >> 8)};
+  Write("model.safetensors", File(R"({"h":{"dtype":"F16","shape":[65536],"data_offsets":[0,131072]}})", data));
+  const Checkpoint checkpoint(folder_);
+  std::vector<float> out(65536);
+  CopyAsFloat32("h", checkpoint.tensors().at("h"), out);
+  for (int bits = 0; bits < 65536; ++bits) {
+    const float expected = c10::detail::fp16_ieee_to_fp32_value(static_cast<uint16_t>(bits)), value = out[bits];
+    if (std::isnan(expected)) {
+      EXPECT_TRUE(std::isnan(value)) << bits;
+    } else {
+      EXPECT_EQ(std::bit_cast<uint32_t>(value), std::bit_cast<uint32_t>(expected)) << bits;
+    }
+  }
+}
+
 TEST_F(CheckpointTest, Shards) {
   EXPECT_THAT(Failure(), HasSubstr("model.safetensors.index.json"));
   const std::string x = R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
@@ -128,8 +150,10 @@ TEST_F(CheckpointTest, Shards) {
   EXPECT_EQ(Checkpoint(folder_).tensors().size(), 1U);  // what the index does not name is not read
   index(R"({"x":"1.safetensors","z":"2.safetensors"})");
   EXPECT_THAT(Failure(), AllOf(HasSubstr("y is in 2.safetensors"), HasSubstr("z is not in 2.safetensors")));
-  index(R"({"x":"../1.safetensors"})");
-  EXPECT_THAT(Failure(), HasSubstr("weight_map.x"));
+  for (const char* outside : {"../1.safetensors", "/etc/passwd", "a/../../1.safetensors", "..", "."}) {
+    index(fmt::format(R"({{"x":"{}"}})", outside));
+    EXPECT_THAT(Failure(), HasSubstr("weight_map.x")) << outside;
+  }
   index("[]");
   EXPECT_THAT(Failure(), HasSubstr("weight_map"));
 }

@@ -211,6 +211,8 @@ TEST(Encoder, WhatIsNotImplementedIsNamed) {
                R"({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true})");
   const auto load = [&] { Encoder::Load({pooled.path().string(), 0, 1}); };
   EXPECT_THAT(Failure(Code::kData, load), HasSubstr("pooling_mode_cls_token"));
+  pooled.Write("modules.json", R"([{"type": "sentence_transformers.models.Pooling", "path": "../1_Pooling"}])");
+  EXPECT_THAT(Failure(Code::kData, load), HasSubstr("leads out"));
   pooled.Write("modules.json", R"([{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}])");
   EXPECT_THAT(Failure(Code::kData, load), HasSubstr("sentence_transformers.models.Dense"));
 }

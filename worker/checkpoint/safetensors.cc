@@ -1,6 +1,5 @@
 #include "worker/checkpoint/safetensors.h"
 
-#include <c10/util/Half.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -36,6 +35,15 @@ std::optional<uint64_t> ElementBytes(const std::string& dtype) {
   return found->second;
 }
 
+// The value of an IEEE binary16 number; exact, also where the processor has no instruction for it.
+float FromHalf(uint16_t half) {
+  const uint32_t sign = (half & 0x8000u) << 16, rest = half & 0x7fffu;
+  if (rest >= 0x7c00) return std::bit_cast<float>(sign | 0x7f800000u | rest << 13);  // infinite or not a number
+  if (rest >= 0x0400) return std::bit_cast<float>(sign | ((rest << 13) + (112u << 23)));
+  const float magnitude = std::bit_cast<float>(0x3f000000u | rest) - 0.5f;  // subnormal: rest x 2^-24
+  return sign != 0 ? -magnitude : magnitude;
+}
+
 // A tensor's entry: where it lies within the data section.
 struct Range {
   uint64_t begin, end;
@@ -67,7 +75,8 @@ std::vector<int64_t> ReadShape(const std::string& where, const json& entry) {
   if (field == entry.end() || !field->is_array()) Fail(where + ": field shape is missing or not an array");
   std::vector<int64_t> shape;
   for (const json& size : *field) {
-    if (!size.is_number_unsigned()) Fail(where + ": field shape holds something else than whole numbers from 0 up");
+    if (!size.is_number_unsigned() || !std::in_range<int64_t>(size.get<uint64_t>()))
+      Fail(where + ": field shape holds something else than whole numbers from 0 to 2^63 - 1");
     shape.push_back(static_cast<int64_t>(size.get<uint64_t>()));
   }
   return shape;
@@ -90,13 +99,13 @@ Range ReadOffsets(const std::string& where, const std::string& name, const json&
 void CheckSize(const std::string& where, const TensorView& tensor, const Range& range) {
   const std::optional<uint64_t> element = ElementBytes(tensor.dtype);
   if (!element) Fail(fmt::format("{}: field dtype is {}, which is not known", where, tensor.dtype));
-  uint64_t bytes = *element;
+  auto bytes = static_cast<int64_t>(*element);  // signed, as is every product of dimensions elsewhere
   for (const int64_t size : tensor.shape) {
-    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes)) {
+    if (__builtin_mul_overflow(bytes, size, &bytes)) {
       Fail(fmt::format("{}: field shape {} is too large", where, ShapeText(tensor.shape)));
     }
   }
-  if (bytes != range.end - range.begin) {
+  if (static_cast<uint64_t>(bytes) != range.end - range.begin) {
     Fail(fmt::format("{}: field shape {} of {} needs {} bytes, but data_offsets has {}", where, ShapeText(tensor.shape),
                      tensor.dtype, bytes, range.end - range.begin));
   }
@@ -173,7 +182,7 @@ void CopyAsFloat32(const std::string& name, const TensorView& tensor, std::span<
     for (size_t i = 0; i < out.size(); ++i) {
       uint16_t bits = 0;  // memcpy: nothing promises that the data is aligned
       std::memcpy(&bits, bytes + 2 * i, 2);
-      out[i] = brain ? std::bit_cast<float>(uint32_t{bits} << 16) : c10::detail::fp16_ieee_to_fp32_value(bits);
+      out[i] = brain ? std::bit_cast<float>(uint32_t{bits} << 16) : FromHalf(bits);
     }
   } else {
     throw Error(Code::kData,

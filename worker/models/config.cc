@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/files.h"
+#include "common/json_read.h"
 
 namespace hullft::worker {
 namespace {
@@ -73,8 +74,10 @@ ConfigReader::ConfigReader(const std::filesystem::path& path) : path_(path.strin
   if (!std::filesystem::exists(path)) {
     throw Error(Code::kData, path_ + " is missing", "point the option at a Hugging Face folder");
   }
+  const std::string text = ReadFile(path);
+  CheckJsonDepth(text, path_);
   try {
-    object_ = json::parse(ReadFile(path));
+    object_ = json::parse(text);
   } catch (const json::exception& error) {
     throw DataError("{}: not JSON: {}", path_, error.what());
   }

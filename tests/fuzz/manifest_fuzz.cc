@@ -1,0 +1,41 @@
+// Manifests of a corpus and of a partition: as they are, and with the checksum that makes any JSON object pass as
+// whole.
+#include "common/hash.h"
+#include "index/manifest.h"
+#include "tests/fuzz/targets.h"
+
+namespace hullft::fuzz {
+namespace {
+
+void RequireInside(const std::vector<index::FileEntry>& files) {
+  for (const index::FileEntry& file : files) {
+    const std::filesystem::path path(file.path);
+    Require(path.is_relative() && !path.lexically_normal().generic_string().starts_with(".."),
+            "no path leaves the corpus");
+    Require(file.bytes >= 0, "a file has a size");
+  }
+}
+
+void Read(std::string_view text) {
+  const auto folder = InFile("manifest.json", text).parent_path();
+  InFile("corpus.json", text);
+  Accepted([&] {
+    const index::PartitionManifest manifest = index::ReadPartitionManifest(folder);
+    RequireInside(manifest.files);
+    index::FileFault(folder, manifest);
+  });
+  Accepted([&] { RequireInside(index::ReadCorpusManifest(folder).files); });
+}
+
+}  // namespace
+
+void Manifest(std::string_view input) {
+  Read(input);
+  nlohmann::json value = nlohmann::json::parse(input, nullptr, false);
+  if (!value.is_object()) return;
+  value.erase("checksum");
+  value["checksum"] = HashHex(value.dump(1) + "\n");
+  Read(value.dump(1) + "\n");
+}
+
+}  // namespace hullft::fuzz
