@@ -162,10 +162,10 @@ Option& OptionTable::Add(std::string name, std::string* target, std::string help
 
 Option& OptionTable::Add(std::string name, std::vector<std::string>* target, std::string help) {
   Option& option = Insert(std::move(name), std::move(help), "text, repeatable");
-  option.is_list_ = true;
-  option.from_text_ = [target, first = true](const std::string& text) mutable {
-    if (first) target->clear();
-    first = false;
+  option.list_ = target;
+  option.from_text_ = [target, &option](const std::string& text) {
+    if (option.list_begins_) target->clear();
+    option.list_begins_ = false;
     target->push_back(text);
   };
   option.to_text_ = [target] { return fmt::format("{}", fmt::join(*target, " ")); };
@@ -316,6 +316,7 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
     if (word.string_key == "print-config") print_config = true;
     if (word.string_key == "config" && !word.unregistered) ApplyFile(word.value.at(0), &faults);
   }
+  for (const auto& entry : entries_) entry->option.list_begins_ = true;  // flags win over the file's lists as well
   std::vector<const Option*> seen;
   bool after_unknown = false;
   for (const auto& word : parsed.options) {
@@ -324,7 +325,7 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
     if (word.position_key >= 0 && key.empty()) {
       if (position < positionals_.size()) {
         Option& positional = *positionals_[position];
-        if (!positional.is_list_) ++position;
+        if (positional.list_ == nullptr) ++position;
         Set(positional, word.value.at(0), positional.name_, &faults);
       } else if (!after_unknown) {  // else it is the unknown option's value
         faults.push_back(fmt::format("unexpected argument '{}'", word.value.at(0)));
@@ -347,7 +348,7 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
       continue;
     }
     after_unknown = false;
-    if (!option->is_list_ && std::find(seen.begin(), seen.end(), option) != seen.end()) {
+    if (option->list_ == nullptr && std::find(seen.begin(), seen.end(), option) != seen.end()) {
       faults.push_back("--" + option->name_ + " is given twice");
     }
     seen.push_back(option);
@@ -369,7 +370,7 @@ bool OptionTable::Parse(const std::vector<std::string>& args) {
 
 std::string OptionTable::Help() const {
   std::string text = "usage: " + command_;
-  for (const Option* option : positionals_) text += " " + option->name_ + (option->is_list_ ? "..." : "");
+  for (const Option* option : positionals_) text += " " + option->name_ + (option->list_ != nullptr ? "..." : "");
   text += " [options]\n\n" + summary_ + "\n";
   std::string group = "\x01";
   for (const auto& entry : entries_) {
@@ -398,8 +399,12 @@ std::string OptionTable::Help() const {
 std::string OptionTable::ConfigText() const {
   std::string text;
   for (const auto& entry : entries_) {
-    if (!entry->option.is_positional_)
-      text += fmt::format("# {}\n{} = {}\n", entry->option.help_, entry->option.name_, entry->option.to_text_());
+    const Option& option = entry->option;
+    if (option.is_positional_) continue;
+    text += fmt::format("# {}\n", option.help_);
+    const auto values = option.list_ != nullptr ? *option.list_ : std::vector{option.to_text_()};
+    for (const std::string& value : values) text += fmt::format("{} = {}\n", option.name_, value);
+    if (values.empty()) text += fmt::format("# {} =\n", option.name_);
   }
   return text;
 }

@@ -8,7 +8,8 @@
 //   if (table.Parse(args)) return 0;     // true: --help, --print-config, --completion or --markdown was served
 //
 // Order of precedence: defaults (the field's value when Add was called), then --config FILE (lines of `key = value`,
-// '#' comments), then flags. An unknown flag is a kUsage error that names the nearest right one. Not thread-safe.
+// '#' comments; a line for each value of a list), then flags; a list is replaced as a whole. An unknown flag is a
+// kUsage error that names the nearest right one. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -46,8 +47,9 @@ class Option {
  private:
   friend class OptionTable;
   std::string name_, help_, default_text_, unit_, type_;
-  bool is_flag_ = false, required_ = false, was_set_ = false, part_of_result_ = true, is_list_ = false,
-       is_positional_ = false;
+  bool is_flag_ = false, required_ = false, was_set_ = false, part_of_result_ = true, is_positional_ = false;
+  const std::vector<std::string>* list_ = nullptr;  // the target of a repeatable option
+  bool list_begins_ = true;                         // the next value replaces the list, those after it are appended
   std::optional<std::pair<double, double>> range_;
   std::vector<std::string> choices_;
   std::function<void(const std::string&)> from_text_;  // throws std::invalid_argument
@@ -82,7 +84,7 @@ class OptionTable {
   bool Parse(const std::vector<std::string>& args);
 
   std::string Help() const;
-  // Every option as `key = value`, loadable by --config.
+  // Every option as `key = value`, loadable by --config; a repeatable one has a line for each value.
   std::string ConfigText() const;
   // The options that change results, as sorted `key=value` lines: the part of a run's identity that comes from
   // settings.

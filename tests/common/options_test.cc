@@ -87,6 +87,25 @@ TEST(Options, ConfigTextRoundTrips) {
   EXPECT_EQ(g.table.ConfigText(), f.table.ConfigText());
 }
 
+TEST(Options, ListsHaveALineForEachValueAndAreReplacedByFlags) {
+  const auto parse = [](const std::vector<std::string>& args, std::string* printed = nullptr) {
+    std::vector<std::string> list = {"default"};
+    OptionTable table("hullft list", "Takes a list.");
+    table.Add("list", &list, "texts");
+    table.Parse(args);
+    if (printed != nullptr) *printed = table.ConfigText();
+    return list;
+  };
+  const std::string path = ::testing::TempDir() + "/list.cfg";
+  const auto list = std::vector<std::string>{"", "two words", "x"};
+  std::string printed;
+  std::ofstream(path) << "list =\nlist = two words\nlist = x\n";
+  EXPECT_EQ(parse({"--config", path}, &printed), list);
+  std::ofstream(path) << printed;
+  EXPECT_EQ(parse({"--config", path}), list);
+  EXPECT_EQ(parse({"--config", path, "--list", "y"}), std::vector<std::string>{"y"});
+}
+
 TEST(Options, FingerprintHoldsOnlyWhatChangesResults) {
   Fixture f, g;
   f.table.Parse({"--model", "m", "--json"});
