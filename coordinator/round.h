@@ -47,7 +47,8 @@ struct RoundSettings {
   GuardMode guard = GuardMode::kOff;
   double leak_threshold = 0.5;
   select::SelectOptions select;
-  int threads = 1;                          // for selecting; the search uses the index's own
+  int threads = 1;                          // for searching and selecting
+  int search_effort = 0;                    // index::SearchOptions
   double coverage = 1;                      // share of the corpus that the shards have open
   std::chrono::milliseconds wait{600'000};  // for another shard's part, before it is an error that names it
 };

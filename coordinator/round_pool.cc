@@ -43,7 +43,8 @@ std::vector<Candidates> Round::Search(const RoundWork& work, std::span<const int
   }
   std::vector<std::vector<Candidate>> found(active.size());
   for (const auto& partition : partitions_) {
-    const auto hits = partition->Search(targets, static_cast<int>(active.size()), depth);
+    const auto hits = partition->Search(targets, static_cast<int>(active.size()), depth,
+                                        {settings_.search_effort, settings_.threads});
     for (size_t a = 0; a < active.size(); ++a) {
       for (const index::Hit& hit : hits[a]) found[a].push_back({hit.score, hit.id.value, self_});
     }

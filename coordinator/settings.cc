@@ -86,6 +86,10 @@ void RunSettings::Bind(OptionTable* table) {
       .OneOf({"knn", "global", "both"});
   table->Add("k", &k, "K, nearest sequences to choose from").Range(1, 1e6);
   table->Add("margin", &margin, "candidates beyond K that are re-scored exactly").Range(0, 1e6);
+  table
+      ->Add("search-effort", &search_effort,
+            "nprobe of an IVF, efSearch of HNSW; 0: what the measurement of the build chose; means nothing for Flat")
+      .Range(0, 1e6);
   BindSelection(table);
   table
       ->Add(

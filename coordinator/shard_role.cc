@@ -76,6 +76,10 @@ class PartitionOpener {
 
 }  // namespace
 
+int SearchEffort(const RunSettings& settings, const index::CorpusInfo& corpus) {
+  return settings.search_effort > 0 ? settings.search_effort : corpus.recall.effort;
+}
+
 ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings,
                      const index::CorpusInfo& corpus, int threads)
     : world_(world),
@@ -95,6 +99,7 @@ ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunS
   round_settings_.sequences = corpus.sequences;
   round_settings_.k = settings.k;
   round_settings_.margin = settings.margin;
+  round_settings_.search_effort = SearchEffort(settings, corpus);
   round_settings_.guard = GuardModeFromName(settings.guard);
   round_settings_.leak_threshold = settings.leak_threshold;
   round_settings_.select = settings.select;

@@ -141,10 +141,12 @@ class OwnPartitions {
       manifest.partitions = plan_.settings.partitions;
       manifest.dim = plan_.embed.dim;
       manifest.embedding_type = plan_.settings.embedding_type;
+      manifest.index = plan_.settings.index;
       manifest.encoder_digest = plan_.embed.digest;
       manifest.tokenizer_digest = plan_.tokenize.digest;
       const fs::path folder = PartitionFolder(plan_.building, part->number);
-      WritePartition(folder, {part->staged, part->log, plan_.given}, std::move(manifest), plan_.threads);
+      WritePartition(folder, {part->staged, part->log, plan_.given}, std::move(manifest),
+                     {plan_.threads, plan_.settings.memory_budget});
       FinishedPartition finished = Describe(folder);
       const std::lock_guard lock(mutex_);
       finished_.partitions.push_back(std::move(finished));
@@ -160,7 +162,7 @@ class OwnPartitions {
   struct Part {
     Part(const EmbedPlan& plan, int p)
         : number(p),
-          staged(plan.building / "staging", p, plan.bases),
+          staged(plan.building / "staging", p, plan.bases, plan.settings.memory_budget),
           log(LogFile(plan.building, p), LoggedDim(plan)) {}
     const int32_t number;
     const StagedPartition staged;

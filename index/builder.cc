@@ -139,7 +139,8 @@ class Builder {
          {"tokenizer", functions_.tokenize.digest},
          {"settings", fmt::format("{} {} {} {} {} {}", settings_.output, settings_.partitions, settings_.chunk_bytes,
                                   settings_.max_line_bytes, settings_.batch, settings_.embeddings)},
-         {"type of stored embeddings", std::string(EmbeddingTypeName(settings_.embedding_type))}}};
+         {"type of stored embeddings", std::string(EmbeddingTypeName(settings_.embedding_type))},
+         {"index", settings_.index}}};
   }
 
   void CompareModels(const BuildTeam::Reports& reports) const {
@@ -169,6 +170,7 @@ class Builder {
       if (embed.digest.empty()) embed.digest = given_hash_;
       plan.rows_wanted = given.rows();
     }
+    IndexType::Parse(settings_.index, embed.dim);  // does it fit the width?
     inputs_ = ListInputs(settings_.inputs);
     TakeFolder();
     if (team_.size() > settings_.partitions) {
@@ -228,6 +230,9 @@ class Builder {
             {"max_line_bytes", settings_.max_line_bytes},
             {"embeddings", given_hash_},
             {"embedding_type", EmbeddingTypeName(settings_.embedding_type)},
+            {"index", settings_.index},
+            {"target_recall", settings_.target_recall},
+            {"recall_k", settings_.recall_k},
             {"encoder_digest", functions_.embed.digest},
             {"dim", functions_.embed.dim},
             {"tokenizer_digest", functions_.tokenize.digest}};
@@ -271,8 +276,18 @@ class Builder {
   void Finish(const ReadOutcome& read, const std::vector<FinishedPartition>& parts) {
     CorpusManifest manifest;
     CorpusInfo& info = manifest.info;
-    info = {output_, settings_.partitions,    functions_.embed.dim,       0,  0,
-            0,       functions_.embed.digest, functions_.tokenize.digest, "", settings_.embedding_type,
+    info = {output_,
+            settings_.partitions,
+            functions_.embed.dim,
+            0,
+            0,
+            0,
+            functions_.embed.digest,
+            functions_.tokenize.digest,
+            "",
+            settings_.embedding_type,
+            settings_.index,
+            {},
             {}};
     ContentDigest content;
     for (const FinishedPartition& part : parts) {
@@ -293,6 +308,7 @@ class Builder {
                          {"chunk_bytes", settings_.chunk_bytes},
                          {"max_line_bytes", settings_.max_line_bytes},
                          {"embeddings_given", !settings_.embeddings.empty()}};
+    info.recall = MeasuredRecall();
     fs::remove_all(staging_);
     fs::remove(building_ / "settings.json");
     WriteManifest(building_, manifest);
@@ -304,6 +320,22 @@ class Builder {
                   fmt::format("cannot rename {} to {}: {}", building_.string(), output_.string(), error.message()));
     FsyncFolder(output_.has_parent_path() ? output_.parent_path() : ".");
     info_ = info;
+  }
+
+  // Over the finished partitions; nothing for Flat.
+  Recall MeasuredRecall() const {
+    const IndexType type = IndexType::Parse(settings_.index, functions_.embed.dim);
+    if (type.kind == IndexKind::kFlat) return {};
+    std::vector<std::unique_ptr<Partition>> partitions;
+    for (int p = 0; p < settings_.partitions; ++p) partitions.push_back(Partition::Open(building_, p));
+    const Recall recall = MeasureRecall(
+        partitions, type, {.k = settings_.recall_k, .target = settings_.target_recall, .threads = threads_});
+    const double reached = recall.Of(recall.effort);
+    if (reached < recall.target) {
+      spdlog::warn("recall@{} of {} ends at {:.4f}, below --target-recall {}", recall.k, type.name, reached,
+                   recall.target);
+    }
+    return recall;
   }
 
   // True when finished embeddings would be lost with the working folder.
@@ -359,6 +391,10 @@ void BuildSettings::Validate() const {
   fault(max_rejects < 0, fmt::format("--max-rejects {} is below 0", max_rejects));
   fault(block_bytes < 1, fmt::format("block_bytes {} is below 1", block_bytes));
   fault(batch < 1, fmt::format("--batch {} is below 1", batch));
+  fault(!(target_recall > 0 && target_recall <= 1), fmt::format("--target-recall {} is outside 0 to 1", target_recall));
+  fault(recall_k < 1, fmt::format("--recall-k {} is below 1", recall_k));
+  fault(memory_budget < 0, fmt::format("--memory-budget {} is below 0", memory_budget));
+  IndexType::Parse(index, 0);
   if (!faults.empty()) throw Error(Code::kUsage, faults, "hullft index build --help describes the settings");
 }
 

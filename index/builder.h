@@ -47,6 +47,10 @@ struct BuildSettings {
   int batch = 128;                    // sequences embedded between two points of no loss
   int64_t block_bytes = 64 << 20;     // of a plain JSONL file: what a rank reads at a time
   EmbeddingType embedding_type = EmbeddingType::kF32;  // as which embeddings are stored; they are rounded to it once
+  std::string index = "Flat";                          // index_type.h
+  double target_recall = 0.95;  // what an index other than Flat must find of the recall_k nearest, in the mean
+  int recall_k = 200;
+  int64_t memory_budget = 0;   // bytes of what grows with the corpus: a partition's sort and index; 0: no limit
   int threads = 0;             // for tokenizing and writing, of this rank; 0: hullft::UsableCores()
   bool force = false;          // start over, and replace a finished corpus
   bool quiet = false;          // no progress

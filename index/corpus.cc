@@ -6,6 +6,7 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
+#include "index/faiss_index.h"
 #include "index/manifest.h"
 #include "index/partition_files.h"
 #include "index/sequence_store.h"
@@ -33,16 +34,25 @@ void CheckBelongs(const fs::path& corpus, const fs::path& folder) {
   throw DataError("{} is not listed in {}", folder.string(), (corpus / "corpus.json").string());
 }
 
+// What the corpus's measurement chose; a partition alone (a copy on a node's disk, a build that is not finished) does
+// not know.
+int EffortOf(const fs::path& corpus) {
+  return fs::exists(corpus / "corpus.json") ? ReadCorpusManifest(corpus).info.recall.effort : 0;
+}
+
 }  // namespace
 
 struct Partition::Impl {
-  Impl(const fs::path& f, PartitionManifest m)
+  // effort: of searches that name none.
+  Impl(const fs::path& f, PartitionManifest m, int effort)
       : folder(f),
         manifest(std::move(m)),
         id_file(f / kIdsFile),
+        type(IndexType::Parse(manifest.index, manifest.dim)),
         flat(OpenFlatIndex(f, manifest)),
         store(f / kStoreFolder, manifest.embedding_type) {
     CheckHash(folder / kIdsFile, EntryOf(manifest, kIdsFile), HashFileHex(folder / kIdsFile));
+    if (type.kind != IndexKind::kFlat) faiss = FaissIndex::Open(folder / kIndexFile, type, flat->rows(), effort);
     ids = {reinterpret_cast<const SequenceId*>(id_file.bytes().data()), id_file.bytes().size() / sizeof(SequenceId)};
   }
 
@@ -55,7 +65,9 @@ struct Partition::Impl {
   const fs::path folder;
   const PartitionManifest manifest;
   const MappedFile id_file;
+  const IndexType type;
   const std::unique_ptr<FlatIndex> flat;
+  std::unique_ptr<FaissIndex> faiss;  // where the index is not Flat
   const StoreReader store;
   std::span<const SequenceId> ids;
 };
@@ -70,7 +82,7 @@ std::unique_ptr<Partition> Partition::Open(const fs::path& corpus, int number) {
   if (const std::string fault = FileFault(folder, manifest); !fault.empty())
     throw Error(Code::kData, fault, "the corpus is damaged: build it again, or copy it again");
   std::unique_ptr<Partition> partition(new Partition());
-  partition->impl_ = std::make_unique<Impl>(folder, std::move(manifest));
+  partition->impl_ = std::make_unique<Impl>(folder, std::move(manifest), EffortOf(corpus));
   const Impl& p = *partition->impl_;
   if (p.manifest.info.number != number || p.flat->dim() != p.manifest.dim ||
       p.flat->size() != p.manifest.info.sequences || static_cast<int64_t>(p.ids.size()) != p.manifest.info.sequences) {
@@ -85,6 +97,9 @@ const PartitionInfo& Partition::info() const {
 int Partition::dim() const {
   return impl_->manifest.dim;
 }
+const IndexType& Partition::index_type() const {
+  return impl_->type;
+}
 EmbeddingRows Partition::rows() const {
   return impl_->flat->rows();
 }
@@ -98,7 +113,9 @@ bool Partition::Contains(SequenceId id) const {
 std::vector<std::vector<Hit>> Partition::Search(std::span<const float> queries, int nq, int k,
                                                 const SearchOptions& options) const {
   std::vector<std::vector<Hit>> hits(static_cast<size_t>(nq));
-  const auto rows = impl_->flat->Search(queries, nq, k, options);
+  const VectorIndex* index = impl_->faiss.get();
+  if (index == nullptr) index = impl_->flat.get();
+  const auto rows = index->Search(queries, nq, k, options);
   for (size_t q = 0; q < hits.size(); ++q) {
     for (const RowHit& hit : rows[q]) hits[q].push_back({hit.score, impl_->ids[static_cast<size_t>(hit.row)]});
   }

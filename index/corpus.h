@@ -14,6 +14,7 @@
 
 #include "index/block_scan.h"
 #include "index/embedding_type.h"
+#include "index/recall.h"
 #include "index/vector_index.h"
 
 namespace hullft::index {
@@ -44,6 +45,8 @@ struct CorpusInfo {
   std::string tokenizer_digest;  // of the language model's tokenizer; tokens are stored without special ones
   std::string digest;            // of the whole corpus's content; does not depend on ranks or order of work
   EmbeddingType embedding_type = EmbeddingType::kF32;
+  std::string index = "Flat";  // index_type.h
+  Recall recall;               // of the index as it was measured when it was built; Flat: not measured
   std::vector<PartitionInfo> parts;
 };
 
@@ -59,6 +62,7 @@ class Partition {
 
   const PartitionInfo& info() const;
   int dim() const;
+  const IndexType& index_type() const;
 
   // The k best by inner product for each of nq queries (row-major [nq][d]); fewer when the partition is smaller.
   std::vector<std::vector<Hit>> Search(std::span<const float> queries, int nq, int k,

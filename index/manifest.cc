@@ -94,6 +94,29 @@ EmbeddingType EmbeddingTypeOf(const json& manifest) {
                                     : EmbeddingTypeFromName(manifest.at("embedding_type").get<std::string>());
 }
 
+std::string IndexOf(const json& manifest) {
+  return manifest.at("format") == 1 ? "Flat" : manifest.at("index").get<std::string>();
+}
+
+json ToJson(const Recall& recall) {
+  json curve = json::array();
+  for (const RecallPoint& point : recall.curve) curve.push_back({point.effort, point.recall});
+  return {{"k", recall.k},
+          {"queries", recall.queries},
+          {"target", recall.target},
+          {"effort", recall.effort},
+          {"curve", std::move(curve)}};
+}
+
+Recall RecallOf(const json& manifest) {
+  if (manifest.at("format") == 1) return {};
+  const json& value = manifest.at("recall");
+  Recall recall{
+      Field<int>(value, "k"), Field<int>(value, "queries"), value.at("target"), Field<int>(value, "effort"), {}};
+  for (const json& point : value.at("curve")) recall.curve.push_back({point.at(0), point.at(1)});
+  return recall;
+}
+
 template <class Function>
 auto Translate(const fs::path& path, const Function& function) {
   try {
@@ -118,6 +141,7 @@ void WriteManifest(const fs::path& folder, const PartitionManifest& manifest) {
                                          {"encoder_digest", manifest.encoder_digest},
                                          {"tokenizer_digest", manifest.tokenizer_digest},
                                          {"embedding_type", EmbeddingTypeName(manifest.embedding_type)},
+                                         {"index", manifest.index},
                                          {"files", ToJson(manifest.files)}});
 }
 
@@ -127,10 +151,15 @@ PartitionManifest ReadPartitionManifest(const fs::path& folder) {
     throw Error(Code::kData, path.string() + " is missing: the partition is not finished", kBuildAgain);
   return Translate(path, [&] {
     const json value = ReadChecked(path);
-    return PartitionManifest{Field<int>(value, "format"),         PartitionInfoFromJson(value.at("info")),
-                             Field<int>(value, "partitions"),     Field<int>(value, "dim"),
-                             Field<int64_t>(value, "duplicates"), value.at("encoder_digest"),
-                             value.at("tokenizer_digest"),        EmbeddingTypeOf(value),
+    return PartitionManifest{Field<int>(value, "format"),
+                             PartitionInfoFromJson(value.at("info")),
+                             Field<int>(value, "partitions"),
+                             Field<int>(value, "dim"),
+                             Field<int64_t>(value, "duplicates"),
+                             value.at("encoder_digest"),
+                             value.at("tokenizer_digest"),
+                             EmbeddingTypeOf(value),
+                             IndexOf(value),
                              FilesFromJson(value.at("files"))};
   });
 }
@@ -149,6 +178,8 @@ void WriteManifest(const fs::path& folder, const CorpusManifest& manifest) {
                                       {"tokenizer_digest", info.tokenizer_digest},
                                       {"digest", info.digest},
                                       {"embedding_type", EmbeddingTypeName(info.embedding_type)},
+                                      {"index", info.index},
+                                      {"recall", ToJson(info.recall)},
                                       {"parts", parts},
                                       {"records", manifest.records},
                                       {"duplicates", manifest.duplicates},
@@ -179,6 +210,8 @@ CorpusManifest ReadCorpusManifest(const fs::path& folder) {
             value.at("tokenizer_digest"),
             value.at("digest"),
             EmbeddingTypeOf(value),
+            IndexOf(value),
+            RecallOf(value),
             {}};
     for (const json& part : value.at("parts")) info.parts.push_back(PartitionInfoFromJson(part));
     manifest.records = Field<int64_t>(value, "records");

@@ -28,6 +28,7 @@ struct PartitionManifest {
   int64_t duplicates = 0;       // equal texts left out
   std::string encoder_digest, tokenizer_digest;
   EmbeddingType embedding_type = EmbeddingType::kF32;
+  std::string index = "Flat";
   std::vector<FileEntry> files;
 };
 

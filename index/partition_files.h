@@ -13,6 +13,7 @@ namespace hullft::index {
 inline constexpr const char* kIdsFile = "ids.u64";              // sorted ids, 8 bytes each, little endian: row i's id
 inline constexpr const char* kFaissFlatFile = "vectors.faiss";  // format 1: IndexFlatIP
 inline constexpr const char* kSumsFile = "vectors.sums";        // checksums of blocks of the vectors (block_checks.h)
+inline constexpr const char* kIndexFile = "index.faiss";        // where the index is not Flat
 inline constexpr const char* kStoreFolder = "store";            // RocksDB
 
 // Rows of a flat index, row-major, without a header.

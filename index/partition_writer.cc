@@ -7,6 +7,7 @@
 #include "common/parallel.h"
 #include "index/block_checks.h"
 #include "index/content_digest.h"
+#include "index/faiss_index.h"
 #include "index/partition_files.h"
 #include "index/sequence_store.h"
 
@@ -17,6 +18,13 @@ namespace fs = std::filesystem;
 constexpr size_t kRows = 2048;               // written at a time
 constexpr int64_t kReleaseEvery = 16 << 10;  // rows
 
+// A flat index is one copy of the embeddings and the store's another to mend it from; any other index is made from the
+// vectors again.
+std::optional<EmbeddingType> KeptInStore(const PartitionManifest& manifest) {
+  if (manifest.index == "Flat") return manifest.embedding_type;
+  return std::nullopt;
+}
+
 // The files of a partition, fed with sequences in the order of their ids.
 class PartitionFiles {
  public:
@@ -25,7 +33,7 @@ class PartitionFiles {
         dim_(static_cast<size_t>(manifest.dim)),
         type_(manifest.embedding_type),
         threads_(threads),
-        store_(folder / kStoreFolder, type_),
+        store_(folder / kStoreFolder, KeptInStore(manifest)),
         vectors_(folder / VectorsFile(type_)) {}
 
   // text and tokens must stay valid until the next Flush; there is one every kRows sequences.
@@ -88,8 +96,21 @@ void Release(const PartitionSource& source) {
 
 }  // namespace
 
+void WriteIndex(const fs::path& folder, const PartitionManifest& manifest, const WriteOptions& options) {
+  if (manifest.index == "Flat") return;
+  // Not through OpenFlatIndex: the manifest does not list the files yet.
+  const MappedFile vectors(folder / VectorsFile(manifest.embedding_type));
+  const EmbeddingRows rows{vectors.bytes(), manifest.embedding_type, static_cast<size_t>(manifest.dim), nullptr};
+  FaissIndex::Build(rows,
+                    {.type = IndexType::Parse(manifest.index, manifest.dim),
+                     .threads = options.threads,
+                     .memory_budget = options.memory_budget},
+                    folder / kIndexFile);
+}
+
 PartitionManifest WritePartition(const fs::path& folder, const PartitionSource& source, PartitionManifest manifest,
-                                 int threads) {
+                                 const WriteOptions& options) {
+  const int threads = options.threads;
   const StagedPartition& staged = source.staged;
   HULLFT_CHECK(source.log.rows() == staged.size());
   fs::remove_all(folder);
@@ -106,6 +127,7 @@ PartitionManifest WritePartition(const fs::path& folder, const PartitionSource& 
     info.digest = files.Finish();
   }
   info.sequences = staged.size();
+  WriteIndex(folder, manifest, options);
   manifest.duplicates = staged.duplicates();
   manifest.files = HashFolder(folder, true, threads);
   info.disk_bytes = 0;

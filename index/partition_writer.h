@@ -17,10 +17,18 @@ struct PartitionSource {
   const GivenEmbeddings* given = nullptr;  // instead of the log's embeddings
 };
 
+struct WriteOptions {
+  int threads = 1;
+  int64_t memory_budget = 0;  // bytes that making the index may take; 0: no limit
+};
+
 // Writes the partition's folder (replacing an unfinished one), every file durable, the manifest last. `manifest` comes
-// with number, partitions, dim, embedding type and digests filled; the finished one is returned. Holds a few thousand
-// sequences in memory.
+// with number, partitions, dim, embedding type, index and digests filled; the finished one is returned. Holds a few
+// thousand sequences in memory.
 PartitionManifest WritePartition(const std::filesystem::path& folder, const PartitionSource& source,
-                                 PartitionManifest manifest, int threads);
+                                 PartitionManifest manifest, const WriteOptions& options);
+
+// Makes index.faiss of a partition whose vectors stand; nothing for Flat.
+void WriteIndex(const std::filesystem::path& folder, const PartitionManifest& manifest, const WriteOptions& options);
 
 }  // namespace hullft::index

@@ -122,11 +122,11 @@ struct StoreWriter::Impl {
   }
 
   fs::path folder, incoming;
-  EmbeddingType type = EmbeddingType::kF32;
+  std::optional<EmbeddingType> type;
   std::array<Table, kFamilies> tables;  // one thread writes to each
 };
 
-StoreWriter::StoreWriter(const fs::path& folder, EmbeddingType type) : impl_(std::make_unique<Impl>()) {
+StoreWriter::StoreWriter(const fs::path& folder, std::optional<EmbeddingType> type) : impl_(std::make_unique<Impl>()) {
   impl_->type = type;
   impl_->folder = folder;
   impl_->incoming = folder.string() + ".incoming";
@@ -144,9 +144,9 @@ void StoreWriter::Add(std::span<const SequenceView> sequences, int threads) {
       if (family == kMetadata) impl_->Put(kMetadata, s.id, s.metadata);
       if (family == kTokens)
         impl_->Put(kTokens, s.id, {reinterpret_cast<const char*>(s.tokens.data()), s.tokens.size_bytes()});
-      if (family != kEmbeddings) continue;
+      if (family != kEmbeddings || !impl_->type) continue;
       bytes.clear();
-      Narrow(s.embedding, impl_->type, &bytes);
+      Narrow(s.embedding, *impl_->type, &bytes);
       impl_->Put(kEmbeddings, s.id, bytes);
     }
   });
@@ -257,9 +257,11 @@ void StoreReader::ForEach(const std::function<void(const SequenceView&)>& visit)
   }
   std::vector<int32_t> tokens;
   std::vector<float> embedding;
+  const bool embeddings = at[kEmbeddings]->Valid();
   for (; at[kText]->Valid(); at[kText]->Next()) {
     const rocksdb::Slice key = at[kText]->key();
     for (int f = kTokens; f < kFamilies; ++f) {
+      if (f == kEmbeddings && !embeddings) continue;
       auto& it = *at[static_cast<size_t>(f)];
       Check(it.status(), "read", impl_->folder);
       if (!it.Valid() || it.key() != key) {
@@ -273,11 +275,13 @@ void StoreReader::ForEach(const std::function<void(const SequenceView&)>& visit)
       if (!to->empty()) std::memcpy(to->data(), value.data(), to->size() * sizeof(T));
     };
     copy(kTokens, &tokens);
-    const std::string_view stored = at[kEmbeddings]->value().ToStringView();
+    const std::string_view stored = embeddings ? at[kEmbeddings]->value().ToStringView() : std::string_view();
     embedding.resize(stored.size() / BytesOf(impl_->type));
     Widen(stored, impl_->type, embedding);
     visit({IdOf(key), at[kText]->value().ToStringView(), at[kMetadata]->value().ToStringView(), tokens, embedding});
-    for (int f = kTokens; f < kFamilies; ++f) at[static_cast<size_t>(f)]->Next();
+    for (int f = kTokens; f < kFamilies; ++f) {
+      if (f != kEmbeddings || embeddings) at[static_cast<size_t>(f)]->Next();
+    }
   }
   for (int f = 0; f < kFamilies; ++f) {
     const auto& it = *at[static_cast<size_t>(f)];

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,9 @@ namespace hullft::index {
 // Not thread-safe. Unfinished, it leaves a folder to be deleted.
 class StoreWriter {
  public:
-  // folder must not exist. Embeddings are stored as `type`, which must hold them exactly.
-  StoreWriter(const std::filesystem::path& folder, EmbeddingType type);
+  // folder must not exist. Embeddings are stored as `type`, which must hold them exactly; without one they are left
+  // out.
+  StoreWriter(const std::filesystem::path& folder, std::optional<EmbeddingType> type);
   ~StoreWriter();
   // Ids must rise, from call to call too. The column families are written by up to `threads` threads.
   void Add(std::span<const SequenceView> sequences, int threads);
@@ -42,9 +44,10 @@ class StoreReader {
   std::string Metadata(SequenceId id) const;
   std::vector<std::string> Texts(std::span<const SequenceId> ids) const;
   std::vector<std::vector<int32_t>> Tokens(std::span<const SequenceId> ids) const;
-  // out: row-major [ids][d].
+  // out: row-major [ids][d]. Only where they were stored.
   void Embeddings(std::span<const SequenceId> ids, std::span<float> out) const;
   // All sequences by id, with RocksDB's own checksums verified; throws kData where the column families disagree.
+  // Without stored embeddings theirs are empty.
   void ForEach(const std::function<void(const SequenceView&)>& visit) const;
 
  private:

@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "common/hash.h"
+#include "common/progress.h"
 
 namespace hullft::index {
 namespace {
@@ -19,7 +20,9 @@ struct Header {  // before each sequence's text and metadata
   uint32_t text_bytes, metadata_bytes;
 };
 
-constexpr size_t kBufferBytes = 256 << 10, kReleaseBytes = 64 << 20;
+constexpr size_t kMostBuffer = 256 << 10, kAllBuffers = 64 << 20, kReleaseBytes = 64 << 20;
+
+constexpr size_t kSortBytes = 2 * 24 + 16 + 8;  // of a sequence: a vector that grows, what is kept, its offset
 
 // The sequence at offset, as it was staged.
 StagedSequence Parse(std::string_view bytes, uint64_t offset) {
@@ -75,7 +78,8 @@ void StageWriter::Add(const StagedSequence& s) {
   HULLFT_CHECK(partition % ranks_ == rank_, "a sequence came to a rank that does not stage its partition");
   std::string& buffer = buffers_[static_cast<size_t>(partition)];
   AppendStaged(s, &buffer);
-  if (buffer.size() >= kBufferBytes) Flush(partition);
+  const size_t own = buffers_.size() / static_cast<size_t>(ranks_) + 1;  // partitions
+  if (buffer.size() >= std::min(kMostBuffer, kAllBuffers / own)) Flush(partition);
 }
 
 void StageWriter::Flush(int partition) {
@@ -92,7 +96,8 @@ void StageWriter::Finish() {
   }
 }
 
-StagedPartition::StagedPartition(const fs::path& folder, int partition, std::span<const BlockBase> bases)
+StagedPartition::StagedPartition(const fs::path& folder, int partition, std::span<const BlockBase> bases,
+                                 int64_t memory_budget)
     : file_(StagedFile(folder, partition)), bases_(bases) {
   struct Entry {
     uint64_t hash, id, offset;
@@ -102,6 +107,13 @@ StagedPartition::StagedPartition(const fs::path& folder, int partition, std::spa
   for (uint64_t offset = 0; offset < file_.bytes().size();) {
     const StagedSequence s = At(offset);
     entries.push_back({Hash64(s.text), s.id.value, offset});
+    if (memory_budget > 0 && entries.size() * kSortBytes > static_cast<size_t>(memory_budget)) {
+      throw Error(
+          Code::kUsage,
+          fmt::format("partition {} has more than {} sequences: sorting them takes more than --memory-budget {}",
+                      partition, entries.size() - 1, FormatBytes(static_cast<double>(memory_budget))),
+          "start over with more --partitions, or give a larger --memory-budget");
+    }
     offset += StagedBytes(s);
     if (offset > released + kReleaseBytes) file_.Release(std::exchange(released, static_cast<size_t>(offset)), offset);
   }

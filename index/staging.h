@@ -34,7 +34,7 @@ void AppendStaged(const StagedSequence& sequence, std::string* to);
 void ReadStaged(std::string_view bytes, const std::function<void(const StagedSequence&)>& take);
 
 // The partitions that one of several ranks stages: those with number mod ranks = rank. Not thread-safe. Holds up to
-// 256 KiB a partition in memory.
+// 256 KiB a partition and 64 MiB in all in memory.
 class StageWriter {
  public:
   // Replaces files of an earlier, unfinished attempt.
@@ -54,8 +54,10 @@ class StageWriter {
 // The sequences of one partition in order of id, each text once: equal texts keep the lowest id. Thread-safe.
 class StagedPartition {
  public:
-  // bases: of the blocks that were staged, to make ids and rows final; they outlive the object.
-  StagedPartition(const std::filesystem::path& folder, int partition, std::span<const BlockBase> bases);
+  // bases: of the blocks that were staged, to make ids and rows final; they outlive the object. memory_budget: bytes
+  // that sorting may take, 0: no limit; throws kUsage when it does not suffice.
+  StagedPartition(const std::filesystem::path& folder, int partition, std::span<const BlockBase> bases,
+                  int64_t memory_budget = 0);
   int64_t size() const { return static_cast<int64_t>(offsets_.size()); }
   int64_t duplicates() const { return duplicates_; }
   // What was read so far need not stay in memory.

@@ -10,6 +10,7 @@
 #include "common/parallel.h"
 #include "common/progress.h"
 #include "index/content_digest.h"
+#include "index/faiss_index.h"
 #include "index/manifest.h"
 #include "index/partition_files.h"
 #include "index/sequence_store.h"
@@ -86,19 +87,23 @@ void CheckContent(const fs::path& folder, const PartitionManifest& manifest, Pro
   }
   const StoreReader store(folder / kStoreFolder, manifest.embedding_type);
   std::vector<float> scratch;
+  const IndexType type = IndexType::Parse(manifest.index, manifest.dim);
+  const bool in_store = type.kind == IndexKind::kFlat;
+  if (!in_store) FaissIndex::Open(folder / kIndexFile, type, vectors->rows(), 0);  // throws what does not fit
   ContentDigest digest;
   int64_t row = 0, text_bytes = 0, tokens = 0;
   store.ForEach([&](const SequenceView& s) {
     if (row >= rows || ids[row] != s.id)
       throw DataError("{}: row {} of {} is not the store's id {}", folder.string(), row, kIdsFile, s.id.value);
-    if (!std::ranges::equal(vectors->rows().Get(static_cast<size_t>(row), 1, &scratch), s.embedding)) {
+    const auto vector = vectors->rows().Get(static_cast<size_t>(row), 1, &scratch);
+    if (in_store && !std::ranges::equal(vector, s.embedding)) {
       throw DataError("{}: the store's embedding of id {} differs from row {} of the vectors", folder.string(),
                       s.id.value, row);
     }
     if (PartitionOf(s.text, manifest.partitions) != info.number) {
       throw DataError("{}: id {} belongs to another partition", folder.string(), s.id.value);
     }
-    digest.Add(s);
+    digest.Add({s.id, s.text, s.metadata, s.tokens, vector});
     ++row;
     text_bytes += static_cast<int64_t>(s.text.size());
     tokens += static_cast<int64_t>(s.tokens.size());
@@ -126,6 +131,7 @@ void CheckPartition(const CorpusManifest& corpus, int number, std::set<fs::path>
     const CorpusInfo& info = corpus.info;
     if (manifest.info.number != number || manifest.partitions != info.partitions || manifest.dim != info.dim ||
         manifest.encoder_digest != info.encoder_digest || manifest.tokenizer_digest != info.tokenizer_digest ||
+        manifest.embedding_type != info.embedding_type || manifest.index != info.index ||
         manifest.info.digest != info.parts.at(static_cast<size_t>(number)).digest) {
       throw DataError("{} is from another corpus", folder.string());
     }

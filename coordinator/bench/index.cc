@@ -4,13 +4,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <set>
 
 #include "common/blas.h"
 #include "common/error.h"
 #include "common/figures.h"
 #include "common/files.h"
+#include "common/npy.h"
 #include "common/options.h"
 #include "common/parallel.h"
 #include "common/thread_clock.h"
@@ -19,6 +22,7 @@
 #include "coordinator/bench/subjects.h"
 #include "coordinator/bench/synthetic_corpus.h"
 #include "index/corpus.h"
+#include "index/faiss_index.h"
 #include "index/jsonl_reader.h"
 
 namespace hullft::coordinator {
@@ -28,6 +32,7 @@ namespace fs = std::filesystem;
 struct IndexSettings {
   SyntheticSettings corpus;
   std::string model, scratch = "/tmp/hullft_bench_index", output;
+  std::string index, vectors;
   int partitions = 1, k = 200, threads = 0, repetitions = 5;
   bool quiet = false;
 };
@@ -88,6 +93,7 @@ class IndexBench {
     Open();
     Search(figures);
     Fetch(figures);
+    if (!s_.index.empty()) PartialSearch(figures);
   }
 
  private:
@@ -252,6 +258,55 @@ class IndexBench {
     figures->Add({"disk.bytes_per_sequence", "the corpus on disk, a sequence", disk_bytes_ / n, "bytes", {}, {}});
   }
 
+  // An index that searches a part of the rows, beside the flat search, at the least effort that reaches the recall.
+  void PartialSearch(Figures* figures) {
+    constexpr int kQueries = 200;
+    const NpyFile file(s_.vectors.empty() ? (folder_ / "vectors.npy").string() : s_.vectors);
+    const auto d = static_cast<size_t>(file.shape().at(1));
+    const auto n = static_cast<size_t>(file.shape()[0]);
+    const auto rows = index::EmbeddingRows::Of(file.values(), d);
+    std::vector<float> queries;
+    for (size_t q = 0; q < kQueries; ++q) {
+      const auto row = file.values().subspan(q * n / kQueries * d, d);
+      queries.insert(queries.end(), row.begin(), row.end());
+    }
+    const auto type = index::IndexType::Parse(s_.index, static_cast<int>(d));
+    const double build_s =
+        Seconds([&] { index::FaissIndex::Build(rows, {.type = type, .threads = threads_}, folder_ / "index.faiss"); });
+    const auto index = index::FaissIndex::Open(folder_ / "index.faiss", type, rows, 1);
+    const auto exact = index::SearchRows(rows, queries, kQueries, s_.k, threads_);
+    int effort = 1;
+    double recall = 0;
+    for (; recall < kLeastRecall && effort < type.MostEffort(); effort *= 2) {
+      recall = ShareFound(index->Search(queries, kQueries, s_.k, {effort, threads_}), exact);
+      if (recall >= kLeastRecall) break;
+    }
+    const auto one = std::span(queries).first(d);
+    const auto times = ShortestSeconds({[&] {
+                                          index->Search(one, 1, s_.k, {effort, threads_});
+                                        },
+                                        [&] { index::SearchRows(rows, one, 1, s_.k, threads_); }},
+                                       s_.repetitions * 5);
+    figures->AddFact("index", fmt::format("{} over {} rows, {} {}", s_.index, n, type.EffortName(), effort));
+    figures->Add({"index.build_s", "making the index " + s_.index, build_s, "s", {}, {}});
+    figures->Add({"index.recall", fmt::format("its recall@{}", s_.k), recall, "", kLeastRecall, {}});
+    figures->Add({"index.ms", "its search, batch 1", times[0] * 1e3, "ms", {}, {}});
+    figures->Add({"index.faster", "times faster than the flat search, batch 1", times[1] / times[0], "x", 10, {}});
+  }
+
+  static double ShareFound(const std::vector<std::vector<index::RowHit>>& found,
+                           const std::vector<std::vector<index::RowHit>>& exact) {
+    double share = 0;
+    for (size_t q = 0; q < exact.size(); ++q) {
+      std::set<int64_t> wanted;
+      for (const index::RowHit& hit : exact[q]) wanted.insert(hit.row);
+      const auto both = std::ranges::count_if(found[q], [&](const auto& hit) { return wanted.contains(hit.row); });
+      share += static_cast<double>(both) / static_cast<double>(wanted.size());
+    }
+    return share / static_cast<double>(exact.size());
+  }
+
+  static constexpr double kLeastRecall = 0.95;
   const IndexSettings& s_;
   const SyntheticCorpus corpus_;
   const fs::path folder_;
@@ -273,6 +328,8 @@ int BenchIndex(const Arguments& args) {
   table.Add("dim", &s.corpus.dim, "width of the embeddings").Range(1, 65536);
   table.Add("partitions", &s.partitions, "of the corpus").Range(1, 4096);
   table.Add("k", &s.k, "neighbours of a query").Range(1, 1e6);
+  table.Add("index", &s.index, "an index to measure beside the flat search, e.g. IVF1024,Flat; empty: none");
+  table.Add("vectors", &s.vectors, ".npy of embeddings for --index instead of the synthetic ones");
   table.Add("threads", &s.threads, "0: all cores this process may use").Range(0, 4096);
   table.Add("repetitions", &s.repetitions, "of which the shortest counts").Range(1, 1000);
   table.Add("scratch", &s.scratch, "folder for the input and the corpus, which are kept");

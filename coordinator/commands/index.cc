@@ -1,5 +1,6 @@
 // hullft index: build, info, verify and search a corpus (index/).
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -23,6 +24,7 @@
 #include "coordinator/text_line.h"
 #include "index/builder.h"
 #include "index/corpus.h"
+#include "index/repair.h"
 #include "index/verify.h"
 #include "worker/encoder.h"
 
@@ -34,6 +36,17 @@ volatile std::sig_atomic_t g_stop = 0;  // set by INT and TERM: the build ends a
 
 void PrintJson(const ordered_json& value) {
   std::puts(value.dump(1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+ordered_json ToJson(const index::Recall& recall) {
+  ordered_json curve = ordered_json::array();
+  for (const index::RecallPoint& point : recall.curve)
+    curve.push_back({{"effort", point.effort}, {"recall", point.recall}});
+  return {{"k", recall.k},
+          {"queries", recall.queries},
+          {"target", recall.target},
+          {"effort", recall.effort},
+          {"curve", curve}};
 }
 
 ordered_json ToJson(const index::CorpusInfo& info) {
@@ -51,12 +64,40 @@ ordered_json ToJson(const index::CorpusInfo& info) {
           {"partitions", info.partitions},
           {"dim", info.dim},
           {"embedding_dtype", index::EmbeddingTypeName(info.embedding_type)},
+          {"index", info.index},
+          {"recall", ToJson(info.recall)},
           {"sequences", info.sequences},
           {"text_bytes", info.text_bytes},
           {"tokens", info.tokens},
           {"encoder_digest", info.encoder_digest},
           {"parts", parts},
           {"tokenizer_digest", info.tokenizer_digest}};
+}
+
+// "2G", "500M", "4096".
+int64_t BytesFromText(const std::string& text) {
+  size_t end = 0;
+  double bytes = -1;
+  try {
+    bytes = std::stod(text, &end);
+  } catch (const std::exception&) {
+  }
+  constexpr std::string_view kUnits = "KMGT";
+  if (end + 1 == text.size() && kUnits.find(text[end]) != std::string_view::npos)
+    bytes *= std::pow(1000, 1 + static_cast<int>(kUnits.find(text[end++])));
+  if (end != text.size() || !(bytes >= 0 && bytes < 9e18))
+    throw UsageError("--memory-budget '{}' is not a number of bytes such as 500M or 2G", text);
+  return static_cast<int64_t>(bytes);
+}
+
+void PrintRecall(const index::CorpusInfo& info) {
+  const index::IndexType type = index::IndexType::Parse(info.index, info.dim);
+  fmt::print("index      {}\n", info.index);
+  if (type.kind == index::IndexKind::kFlat) return;
+  fmt::print("recall@{}  {} sequences looked up; searches use {} {} (asked for: {})\n", info.recall.k,
+             info.recall.queries, type.EffortName(), info.recall.effort, info.recall.target);
+  for (const index::RecallPoint& point : info.recall.curve)
+    fmt::print("           {:>8} {:<5} {:.4f}\n", type.EffortName(), point.effort, point.recall);
 }
 
 void PrintInfo(const index::CorpusInfo& info) {
@@ -67,6 +108,7 @@ void PrintInfo(const index::CorpusInfo& info) {
       info.folder.string(), info.sequences, FormatBytes(static_cast<double>(info.text_bytes)), info.tokens,
       info.partitions, info.partitions == 1 ? "" : "s", info.dim, index::EmbeddingTypeName(info.embedding_type),
       FormatBytes(static_cast<double>(disk_bytes)));
+  PrintRecall(info);
   fmt::print("encoder    {}\ntokenizer  {}\ndigest     {}\n", info.encoder_digest, info.tokenizer_digest, info.digest);
 }
 
@@ -124,7 +166,7 @@ index::CorpusInfo BuildUnderMpi(index::BuildSettings settings, const BuildModels
 int Build(const Arguments& args) {
   index::BuildSettings s;
   BuildModels models;
-  std::string embedding_type = "f32";
+  std::string embedding_type = "f32", memory_budget = "0";
   OptionTable table(
       "hullft index build",
       "Builds a corpus from JSONL files (plain, .gz, .zst; records {\"text\": ..., \"meta\": ...}) and "
@@ -149,10 +191,20 @@ int Build(const Arguments& args) {
   table
       .Add("embedding-dtype", &embedding_type, "as which embeddings are stored: f16 and bf16 halve them, rounding once")
       .OneOf({"f32", "f16", "bf16"});
+  table.Add("index", &s.index,
+            "Flat; or of FAISS: IVFn,Flat, IVFn,SQ8, IVFn,PQm, HNSWm (n lists, m bytes or neighbours)");
+  table.Add("target-recall", &s.target_recall, "what an index other than Flat must find of the nearest, in the mean")
+      .Range(0, 1);
+  table.Add("recall-k", &s.recall_k, "how many nearest that is measured on").Range(1, 1e6);
   table.Add("force", &s.force, "start over, and replace a finished corpus");
   table.Group("Work");
   table.Add("batch", &s.batch, "sequences embedded between two points of no loss").Range(1, 1 << 20).NotPartOfResult();
   table.Add("threads", &s.threads, "of each rank; 0: all cores it may use").Range(0, 4096).NotPartOfResult();
+  table
+      .Add(
+          "memory-budget", &memory_budget,
+          "what a rank may hold besides its models, e.g. 2G: a build that needs more ends with what to do; 0: no limit")
+      .NotPartOfResult();
   table.Add("quiet", &s.quiet, "no progress").NotPartOfResult();
   if (table.Parse(args)) return 0;
   if (models.encoder.empty() && s.embeddings.empty()) {
@@ -160,6 +212,7 @@ int Build(const Arguments& args) {
                 "give the folder of an encoder, or a .npy of embeddings");
   }
   s.embedding_type = index::EmbeddingTypeFromName(embedding_type);
+  s.memory_budget = BytesFromText(memory_budget);
   s.Validate();
 
   std::signal(SIGINT, [](int) { g_stop = 1; });
@@ -203,15 +256,20 @@ int Info(const Arguments& args) {
 int Verify(const Arguments& args) {
   std::string folder;
   int threads = 0;
-  bool json = false, quiet = false;
+  bool json = false, quiet = false, repair = false;
   OptionTable table(
       "hullft index verify",
       "Checks every byte of a corpus: checksums of all files, counts, and the store against the vector index.");
   table.AddPositional("corpus", &folder, "folder of the corpus").Required();
+  table.Add("repair", &repair,
+            "first make again what can be: ids and Flat's vectors from the store, any other index from the vectors");
   table.Add("threads", &threads, "0: all cores this process may use").Range(0, 4096).NotPartOfResult();
   table.Add("json", &json, "print JSON");
   table.Add("quiet", &quiet, "no progress").NotPartOfResult();
   if (table.Parse(args)) return 0;
+  if (repair) {
+    for (const std::string& file : index::RepairCorpus(folder, threads)) fmt::print(stderr, "made again: {}\n", file);
+  }
   const index::CorpusInfo info = index::VerifyCorpus(folder, threads, quiet);
   if (json) {
     ordered_json value = ToJson(info);
@@ -231,14 +289,14 @@ struct Neighbour {
 };
 
 // The k best of the whole corpus, exactly ordered; a margin makes up for the rounding of the libraries' scores.
-std::vector<Neighbour> FindNeighbours(const index::CorpusInfo& info, std::span<const float> query, int k) {
+std::vector<Neighbour> FindNeighbours(const index::CorpusInfo& info, std::span<const float> query, int k, int effort) {
   constexpr int kMargin = 32;
   std::vector<std::unique_ptr<index::Partition>> parts;
   std::vector<uint64_t> ids;
   std::vector<float> rows;
   for (int p = 0; p < info.partitions; ++p) {
     parts.push_back(index::Partition::Open(info.folder, p));
-    const auto hits = parts.back()->Search(query, 1, k + kMargin);
+    const auto hits = parts.back()->Search(query, 1, k + kMargin, {.effort = effort});
     for (const index::Hit& hit : hits[0]) {
       ids.push_back(hit.id.value);
       rows.resize(rows.size() + query.size());
@@ -267,13 +325,15 @@ std::string Subset(const std::string& metadata) {
 
 int Search(const Arguments& args) {
   std::string text, folder, encoder_dir;
-  int k = 5, bytes = 160;
+  int k = 5, bytes = 160, effort = 0;
   bool json = false;
   OptionTable table("hullft index search", "Shows the sequences nearest to a text: does the index make sense?");
   table.AddPositional("text", &text, "what to look for").Required();
   table.AddPositional("corpus", &folder, "folder of the corpus").Required();
   table.Add("encoder", &encoder_dir, "folder of the encoder that the corpus was built with").Required();
   table.Add("k", &k, "neighbours to show").Range(1, 1000000);
+  table.Add("search-effort", &effort, "nprobe of an IVF, efSearch of HNSW; 0: what the build's measurement chose")
+      .Range(0, 1e6);
   table.Add("bytes", &bytes, "of each text to show").Range(1, 1 << 24).NotPartOfResult();
   table.Add("json", &json, "print JSON, with whole texts");
   if (table.Parse(args)) return 0;
@@ -290,7 +350,7 @@ int Search(const Arguments& args) {
   std::vector<float> query(static_cast<size_t>(encoder->dim()));
   const std::string_view texts[] = {text};
   encoder->Embed(texts, query);
-  const auto neighbours = FindNeighbours(info, query, k);
+  const auto neighbours = FindNeighbours(info, query, k, effort);
   ordered_json list = ordered_json::array();
   for (size_t i = 0; i < neighbours.size(); ++i) {
     const Neighbour& n = neighbours[i];
