@@ -94,8 +94,9 @@ EmbeddingType EmbeddingTypeOf(const json& manifest) {
                                     : EmbeddingTypeFromName(manifest.at("embedding_type").get<std::string>());
 }
 
+// Corpora built before there was a choice say nothing.
 std::string IndexOf(const json& manifest) {
-  return manifest.at("format") == 1 ? "Flat" : manifest.at("index").get<std::string>();
+  return manifest.contains("index") ? manifest.at("index").get<std::string>() : "Flat";
 }
 
 json ToJson(const Recall& recall) {
@@ -109,7 +110,7 @@ json ToJson(const Recall& recall) {
 }
 
 Recall RecallOf(const json& manifest) {
-  if (manifest.at("format") == 1) return {};
+  if (!manifest.contains("recall")) return {};
   const json& value = manifest.at("recall");
   Recall recall{
       Field<int>(value, "k"), Field<int>(value, "queries"), value.at("target"), Field<int>(value, "effort"), {}};
