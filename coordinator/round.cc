@@ -159,7 +159,11 @@ void Round::FetchTokens(std::vector<Own>* own) {
   std::vector<TokenLists> answers(shards_.size());
   const std::vector<IdList> asked = Exchange(kTokenIds, std::move(requests));
   for (size_t s = 0; s < asked.size(); ++s) {
-    for (const uint64_t id : asked[s].ids) answers[s].tokens.push_back(Holder(id).ReadTokens(index::SequenceId{id}));
+    answers[s].tokens.resize(asked[s].ids.size());
+    ByHolder(asked[s].ids, [&](const index::Partition& holder, auto ids, auto places) {
+      auto read = holder.ReadTokens(ids);
+      for (size_t i = 0; i < places.size(); ++i) answers[s].tokens[places[i]] = std::move(read[i]);
+    });
   }
   std::vector<TokenLists> tokens = Exchange(kTokens, std::move(answers));
   for (size_t s = 0; s < tokens.size(); ++s) {
@@ -168,11 +172,23 @@ void Round::FetchTokens(std::vector<Own>* own) {
   }
 }
 
-const index::Partition& Round::Holder(uint64_t id) const {
-  for (const auto& partition : partitions_) {
-    if (partition->Contains({id})) return *partition;
+// Calls read for each partition that holds some of the ids, with those and their places among all: one call reads them
+// together.
+void Round::ByHolder(std::span<const uint64_t> ids,
+                     const std::function<void(const index::Partition&, std::span<const index::SequenceId>,
+                                              std::span<const size_t>)>& read) const {
+  std::vector<std::vector<index::SequenceId>> held(partitions_.size());
+  std::vector<std::vector<size_t>> places(partitions_.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const auto holder = std::ranges::find_if(partitions_, [&](const auto& part) { return part->Contains({ids[i]}); });
+    if (holder == partitions_.end()) throw DataError("sequence {} is not in the partitions of this shard", ids[i]);
+    const auto p = static_cast<size_t>(holder - partitions_.begin());
+    held[p].push_back({ids[i]});
+    places[p].push_back(i);
   }
-  throw DataError("sequence {} is not in the partitions of this shard", id);
+  for (size_t p = 0; p < held.size(); ++p) {
+    if (!held[p].empty()) read(*partitions_[p], held[p], places[p]);
+  }
 }
 
 }  // namespace hullft::coordinator

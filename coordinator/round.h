@@ -24,6 +24,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -94,7 +95,9 @@ class Round {
   void Choose(const RoundWork& work, std::vector<Own>* own) const;
   void ChooseGlobally(const RoundWork& work, std::vector<Own>* own);
   void FetchTokens(std::vector<Own>* own);
-  const index::Partition& Holder(uint64_t id) const;
+  void ByHolder(std::span<const uint64_t> ids,
+                const std::function<void(const index::Partition&, std::span<const index::SequenceId> ids,
+                                         std::span<const size_t> places)>& read) const;
   template <class T>
   std::vector<T> Exchange(int tag, std::vector<T> out) const;
 

@@ -1,4 +1,5 @@
 // A round's leakage guard: each candidate is compared with its query on the shard that holds its text.
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -17,13 +18,19 @@ LeakMarks Round::Compare(const RoundWork& work, const LeakQuestions& questions) 
     if (!checks.contains(q)) checks.emplace(q, LeakageCheck(query.text, query.tokens, settings_.leak_threshold));
   }
   LeakMarks marks{std::vector<uint8_t>(questions.ids.size(), 0)};
-  ParallelFor(static_cast<int64_t>(questions.ids.size()), settings_.threads, [&](int64_t i) {
-    const auto at = static_cast<size_t>(i);
-    const uint64_t id = questions.ids[at];
-    const index::Partition& holder = Holder(id);
-    const LeakageCheck& check = checks.at(questions.queries[at]);
-    marks.marks[at] = check.Leaks(holder.ReadText({id}), holder.ReadTokens({id})) ? 1 : 0;
-  });
+  constexpr size_t kAtOnce = 1024;  // texts in memory
+  for (size_t first = 0; first < questions.ids.size(); first += kAtOnce) {
+    const auto asked = std::span(questions.ids).subspan(first, std::min(kAtOnce, questions.ids.size() - first));
+    ByHolder(asked, [&](const index::Partition& holder, auto ids, auto places) {
+      const auto texts = holder.ReadTexts(ids);
+      const auto tokens = holder.ReadTokens(ids);
+      ParallelFor(static_cast<int64_t>(ids.size()), settings_.threads, [&](int64_t i) {
+        const auto at = static_cast<size_t>(i);
+        const size_t place = first + places[at];
+        marks.marks[place] = checks.at(questions.queries[place]).Leaks(texts[at], tokens[at]) ? 1 : 0;
+      });
+    });
+  }
   return marks;
 }
 

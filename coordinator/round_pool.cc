@@ -154,9 +154,11 @@ void Round::FetchVectors(std::vector<Own*>& wanted) {
   const std::vector<IdList> asked = Exchange(kVectorIds, std::move(requests));
   for (size_t s = 0; s < asked.size(); ++s) {
     answers[s].rows.resize(asked[s].ids.size() * d);
-    for (size_t i = 0; i < asked[s].ids.size(); ++i) {
-      Holder(asked[s].ids[i]).ReadEmbedding({asked[s].ids[i]}, std::span(answers[s].rows).subspan(i * d, d));
-    }
+    ByHolder(asked[s].ids, [&](const index::Partition& holder, auto ids, auto places) {
+      std::vector<float> read(ids.size() * d);
+      holder.ReadEmbeddings(ids, read);
+      for (size_t i = 0; i < places.size(); ++i) std::copy_n(&read[i * d], d, &answers[s].rows[places[i] * d]);
+    });
   }
   const std::vector<Vectors> vectors = Exchange(kVectors, std::move(answers));
   std::vector<size_t> at(shards_.size(), 0);

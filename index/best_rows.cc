@@ -40,16 +40,25 @@ void BestRows::Offer(RowHit hit) {
   if (k_ > 0 && hit.score >= least_) Keep(hit);
 }
 
-void BestRows::Offer(const float* scores, size_t n, int64_t first) {
+template <class RowOf>
+void BestRows::OfferAll(const float* scores, size_t n, const RowOf& row_of) {
   constexpr size_t kPiece = 256;
   if (k_ == 0) return;
   for (size_t begin = 0; begin < n; begin += kPiece) {
     const size_t end = std::min(begin + kPiece, n);
     if (Largest(scores + begin, end - begin) < least_) continue;
     for (size_t i = begin; i < end; ++i) {
-      if (scores[i] >= least_) Keep({first + static_cast<int64_t>(i), scores[i]});
+      if (scores[i] >= least_) Keep({row_of(i), scores[i]});
     }
   }
+}
+
+void BestRows::Offer(const float* scores, size_t n, int64_t first) {
+  OfferAll(scores, n, [first](size_t i) { return first + static_cast<int64_t>(i); });
+}
+
+void BestRows::Offer(const float* scores, size_t n, const int64_t* rows) {
+  OfferAll(scores, n, [rows](size_t i) { return rows[i]; });
 }
 
 void BestRows::Merge(const BestRows& other) {

@@ -26,12 +26,16 @@ class BestRows {
   explicit BestRows(size_t k) : k_(k) {}
   // Rows first, first + 1, ... with these scores.
   void Offer(const float* scores, size_t n, int64_t first);
+  // rows[0], rows[1], ... with these scores.
+  void Offer(const float* scores, size_t n, const int64_t* rows);
   void Offer(RowHit hit);
   void Merge(const BestRows& other);
   // The hits in order; nothing may be offered after it.
   std::vector<RowHit> Take();
 
  private:
+  template <class RowOf>
+  void OfferAll(const float* scores, size_t n, const RowOf& row_of);
   void Keep(RowHit hit);
   void Cut();
   const size_t k_;

@@ -6,6 +6,7 @@
 #include "common/blas.h"
 #include "common/error.h"
 #include "common/parallel.h"
+#include "index/read_ahead.h"
 
 namespace hullft::index {
 namespace {
@@ -39,6 +40,16 @@ std::span<const float> EmbeddingRows::Get(size_t first, size_t count, std::vecto
   return *scratch;
 }
 
+void EmbeddingRows::Prefetch(std::span<const int64_t> rows) const {
+  const size_t row_bytes = dim * BytesOf(type);
+  const size_t unit = checks != nullptr ? kCheckedBlock : 1;  // what reading a row for the first time reads
+  for (const int64_t row : rows) {
+    const size_t begin = static_cast<size_t>(row) * row_bytes / unit * unit;
+    const size_t end = std::min((static_cast<size_t>(row + 1) * row_bytes + unit - 1) / unit * unit, bytes.size());
+    ReadAhead(bytes.subspan(begin, end - begin));
+  }
+}
+
 void ScanBlocks(std::span<const EmbeddingRows> parts, std::span<const float> directions, size_t dim, int threads,
                 const std::function<void(size_t, const ScoreBlock&)>& take) {
   const size_t count = directions.size() / dim;
@@ -53,6 +64,11 @@ void ScanBlocks(std::span<const EmbeddingRows> parts, std::span<const float> dir
     const float one = 1, zero = 0;
     for (size_t b = next++; b < blocks.size(); b = next++) {
       const RowBlock& block = blocks[b];
+      if (const size_t ahead = b + static_cast<size_t>(threads); ahead < blocks.size()) {
+        const EmbeddingRows& next_rows = parts[blocks[ahead].part];
+        const size_t row_bytes = dim * BytesOf(next_rows.type);
+        ReadAhead(next_rows.bytes.subspan(blocks[ahead].first * row_bytes, blocks[ahead].rows * row_bytes));
+      }
       const int rows = static_cast<int>(block.rows);
       scores.resize(block.rows * count);
       const float* values = parts[block.part].Get(block.first, block.rows, &widened).data();

@@ -27,6 +27,8 @@ struct EmbeddingRows {
   // Rows [first, first + count) as float32: of a float32 storage the stored ones, else in *scratch. Throws kData for
   // bytes that are not what was stored.
   std::span<const float> Get(size_t first, size_t count, std::vector<float>* scratch) const;
+  // Begins to read these rows, without waiting, where they are mapped and not in memory.
+  void Prefetch(std::span<const int64_t> rows) const;
   static EmbeddingRows Of(std::span<const float> values, size_t dim) {
     return {std::as_bytes(values), EmbeddingType::kF32, dim, nullptr};
   }

@@ -44,13 +44,13 @@ int EffortOf(const fs::path& corpus) {
 
 struct Partition::Impl {
   // effort: of searches that name none.
-  Impl(const fs::path& f, PartitionManifest m, int effort)
+  Impl(const fs::path& f, PartitionManifest m, int effort, std::shared_ptr<BlockCache> cache)
       : folder(f),
         manifest(std::move(m)),
         id_file(f / kIdsFile),
         type(IndexType::Parse(manifest.index, manifest.dim)),
         flat(OpenFlatIndex(f, manifest)),
-        store(f / kStoreFolder, manifest.embedding_type) {
+        store(f / kStoreFolder, manifest.embedding_type, std::move(cache)) {
     CheckHash(folder / kIdsFile, EntryOf(manifest, kIdsFile), HashFileHex(folder / kIdsFile));
     if (type.kind != IndexKind::kFlat) faiss = FaissIndex::Open(folder / kIndexFile, type, flat->rows(), effort);
     ids = {reinterpret_cast<const SequenceId*>(id_file.bytes().data()), id_file.bytes().size() / sizeof(SequenceId)};
@@ -75,14 +75,14 @@ struct Partition::Impl {
 Partition::Partition() = default;
 Partition::~Partition() = default;
 
-std::unique_ptr<Partition> Partition::Open(const fs::path& corpus, int number) {
+std::unique_ptr<Partition> Partition::Open(const fs::path& corpus, int number, std::shared_ptr<BlockCache> cache) {
   const fs::path folder = PartitionFolder(corpus, number);
   PartitionManifest manifest = ReadPartitionManifest(folder);
   CheckBelongs(corpus, folder);
   if (const std::string fault = FileFault(folder, manifest); !fault.empty())
     throw Error(Code::kData, fault, "the corpus is damaged: build it again, or copy it again");
   std::unique_ptr<Partition> partition(new Partition());
-  partition->impl_ = std::make_unique<Impl>(folder, std::move(manifest), EffortOf(corpus));
+  partition->impl_ = std::make_unique<Impl>(folder, std::move(manifest), EffortOf(corpus), std::move(cache));
   const Impl& p = *partition->impl_;
   if (p.manifest.info.number != number || p.flat->dim() != p.manifest.dim ||
       p.flat->size() != p.manifest.info.sequences || static_cast<int64_t>(p.ids.size()) != p.manifest.info.sequences) {
@@ -134,7 +134,7 @@ void Partition::ReadEmbeddings(std::span<const SequenceId> ids, std::span<float>
     rows.push_back(impl_->Row(id));
     if (rows.back() < 0) throw DataError("{} holds no sequence with id {}", impl_->folder.string(), id.value);
   }
-  impl_->flat->Prefetch(rows);
+  this->rows().Prefetch(rows);
   std::vector<float> scratch;
   for (size_t i = 0; i < rows.size(); ++i)
     std::ranges::copy(this->rows().Get(static_cast<size_t>(rows[i]), 1, &scratch), out.begin() + i * d);

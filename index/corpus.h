@@ -53,11 +53,15 @@ struct CorpusInfo {
 // Reads manifests only. Throws kData for a folder that is not a finished corpus, naming what is missing.
 CorpusInfo ReadCorpusInfo(const std::filesystem::path& folder);
 
+class BlockCache;  // sequence_store.h
+
 class Partition {
  public:
-  // Checks the files' sizes and the checksums of ids and, up to 1 GiB, of vectors. Larger vectors and the blocks of the
-  // store are checked when they are read; everything at once by `index verify`. Throws kData naming the file.
-  static std::unique_ptr<Partition> Open(const std::filesystem::path& corpus, int number);
+  // Checks the files' sizes and the checksums of ids and, up to 256 MiB, of vectors. Larger vectors and the blocks of
+  // the store are checked when they are read; everything at once by `index verify`. Throws kData naming the file.
+  // cache: of the store's blocks, for all partitions that share it; none: a small one of its own.
+  static std::unique_ptr<Partition> Open(const std::filesystem::path& corpus, int number,
+                                         std::shared_ptr<BlockCache> cache = nullptr);
   ~Partition();
 
   const PartitionInfo& info() const;

@@ -1,6 +1,7 @@
 // A FAISS index over the rows of a partition, beside the rows themselves: finds candidates in a part of the rows; their
-// scores are made from the stored embeddings, so that only which rows are found depends on the index. The one wrapper
-// of FAISS's IVF and HNSW: its errors become hullft::Error. Thread-safe for reading.
+// scores are made from the stored embeddings (of an IVFn,Flat from its own copies of them, whose lists are multiplied
+// whole), so that only which rows are found depends on the index. The one wrapper of FAISS's IVF and HNSW: its errors
+// become hullft::Error. Thread-safe for reading.
 #pragma once
 
 #include <filesystem>
@@ -33,7 +34,10 @@ class FaissIndex final : public VectorIndex {
 
   int dim() const override;
   int64_t size() const override;
-  // Each query is searched alone, on one thread: what is found does not depend on the batch or the threads.
+  // Mean share of the rows that these queries look at; 1 where the index is no IVF.
+  double ProbedShare(std::span<const float> queries, int nq, int effort) const;
+  // Each query is searched alone: what is found does not depend on the batch or the threads. Throws kData where the
+  // file names rows that there are none of.
   std::vector<std::vector<RowHit>> Search(std::span<const float> queries, int nq, int k,
                                           const SearchOptions& options) const override;
 

@@ -110,6 +110,7 @@ double Recall::Of(int used_effort) const {
 Recall MeasureRecall(std::span<const std::unique_ptr<Partition>> partitions, const IndexType& type,
                      const RecallSettings& settings) {
   constexpr double kEnough = 0.9995;  // no more effort is tried above
+  constexpr int kHalvings = 3;
   Recall recall{settings.k, 0, settings.target, 0, {}};
   const Measurement measurement(partitions, settings);
   recall.queries = measurement.queries();
@@ -117,8 +118,17 @@ Recall MeasureRecall(std::span<const std::unique_ptr<Partition>> partitions, con
     recall.curve.push_back({effort, measurement.At(effort)});
     if (recall.curve.back().recall >= kEnough) break;
   }
-  const auto enough =
-      std::ranges::find_if(recall.curve, [&](const RecallPoint& p) { return p.recall >= settings.target; });
+  const auto enough_at = [&] {
+    return std::ranges::find_if(recall.curve, [&](const RecallPoint& p) { return p.recall >= settings.target; });
+  };
+  for (int step = 0; step < kHalvings; ++step) {  // between the doublings, where the target is passed
+    const auto above = enough_at();
+    if (above == recall.curve.begin() || above == recall.curve.end()) break;
+    const int middle = ((above - 1)->effort + above->effort) / 2;
+    if (middle == (above - 1)->effort) break;
+    recall.curve.insert(above, {middle, measurement.At(middle)});
+  }
+  const auto enough = enough_at();
   recall.effort = enough != recall.curve.end() ? enough->effort : recall.curve.back().effort;
   return recall;
 }

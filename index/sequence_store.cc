@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 enum Family { kText, kTokens, kEmbeddings, kMetadata, kFamilies };
 constexpr std::array<const char*, kFamilies> kNames = {"text", "tokens", "embeddings", "metadata"};
 constexpr uint64_t kTableBytes = 256 << 20;  // a table file is closed above this size
+constexpr int64_t kOwnCacheBytes = 16 << 20;
 
 void Check(const rocksdb::Status& status, const char* action, const fs::path& folder) {
   if (status.ok()) return;
@@ -55,6 +56,8 @@ rocksdb::Options BaseOptions() {
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.max_open_files = -1;
+  options.skip_stats_update_on_db_open = true;             // they serve compactions
+  options.skip_checking_sst_file_sizes_on_db_open = true;  // the manifest's are checked when a partition is opened
   options.disable_auto_compactions = true;
   return options;
 }
@@ -70,6 +73,9 @@ rocksdb::ColumnFamilyOptions FamilyOptions(int family, const std::shared_ptr<roc
   table.format_version = 5;
   table.checksum = rocksdb::kXXH3;
   table.block_cache = cache;
+  // Opening a table reads the top of its index; the rest comes into the cache, and out of it, as data does.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.cache_index_and_filter_blocks = true;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
 }
@@ -202,13 +208,20 @@ struct StoreReader::Impl {
   Database database;
 };
 
-StoreReader::StoreReader(const fs::path& folder, EmbeddingType type, size_t cache_bytes)
+BlockCache::BlockCache(int64_t bytes) : cache_(rocksdb::NewLRUCache(static_cast<size_t>(bytes))) {}
+
+int64_t BlockCache::used_bytes() const {
+  return static_cast<int64_t>(cache_->GetUsage());
+}
+
+StoreReader::StoreReader(const fs::path& folder, EmbeddingType type, std::shared_ptr<BlockCache> cache)
     : impl_(std::make_unique<Impl>()) {
+  if (cache == nullptr) cache = std::make_shared<BlockCache>(kOwnCacheBytes);
   impl_->folder = folder;
   impl_->type = type;
   rocksdb::DB* db = nullptr;
-  Check(rocksdb::DB::OpenForReadOnly(BaseOptions(), folder.string(), Families(rocksdb::NewLRUCache(cache_bytes)),
-                                     &impl_->database.handles, &db),
+  Check(rocksdb::DB::OpenForReadOnly(BaseOptions(), folder.string(), Families(cache->cache_), &impl_->database.handles,
+                                     &db),
         "open", folder);
   impl_->database.db.reset(db);
 }
@@ -243,6 +256,15 @@ void StoreReader::Embeddings(std::span<const SequenceId> ids, std::span<float> o
   impl_->Get(kEmbeddings, ids, [&](size_t i, const rocksdb::Slice& value) {
     Widen(value.ToStringView(), impl_->type, out.subspan(i * d, d));
   });
+}
+
+StoreReader::Bytes StoreReader::bytes() const {
+  const auto of = [&](int family) {
+    rocksdb::ColumnFamilyMetaData metadata;
+    impl_->database.db->GetColumnFamilyMetaData(impl_->database.family(family), &metadata);
+    return static_cast<int64_t>(metadata.size);
+  };
+  return {of(kText), of(kTokens), of(kEmbeddings), of(kMetadata)};
 }
 
 void StoreReader::ForEach(const std::function<void(const SequenceView&)>& visit) const {

@@ -15,7 +15,22 @@
 #include "index/corpus.h"
 #include "index/embedding_type.h"
 
+namespace rocksdb {
+class Cache;
+}
+
 namespace hullft::index {
+
+// Decompressed blocks, and the tables' own indexes, of any number of stores under one budget. Thread-safe.
+class BlockCache {
+ public:
+  explicit BlockCache(int64_t bytes);
+  int64_t used_bytes() const;
+
+ private:
+  friend class StoreReader;
+  const std::shared_ptr<rocksdb::Cache> cache_;
+};
 
 // Not thread-safe. Unfinished, it leaves a folder to be deleted.
 class StoreWriter {
@@ -37,8 +52,8 @@ class StoreWriter {
 // Thread-safe for reading.
 class StoreReader {
  public:
-  // cache_bytes: of decompressed blocks to keep.
-  StoreReader(const std::filesystem::path& folder, EmbeddingType type, size_t cache_bytes = size_t{64} << 20);
+  // Reads the tables' footers alone. cache: shared with other stores; none: a small one of its own.
+  StoreReader(const std::filesystem::path& folder, EmbeddingType type, std::shared_ptr<BlockCache> cache = nullptr);
   ~StoreReader();
   // Each throws kData when an id is not stored. Those of several ids take one multi-get and keep the ids' order.
   std::string Metadata(SequenceId id) const;
@@ -46,6 +61,11 @@ class StoreReader {
   std::vector<std::vector<int32_t>> Tokens(std::span<const SequenceId> ids) const;
   // out: row-major [ids][d]. Only where they were stored.
   void Embeddings(std::span<const SequenceId> ids, std::span<float> out) const;
+  // On disk.
+  struct Bytes {
+    int64_t text = 0, tokens = 0, embeddings = 0, metadata = 0;
+  };
+  Bytes bytes() const;
   // All sequences by id, with RocksDB's own checksums verified; throws kData where the column families disagree.
   // Without stored embeddings theirs are empty.
   void ForEach(const std::function<void(const SequenceView&)>& visit) const;

@@ -3,8 +3,6 @@
 #include <faiss/IndexFlat.h>
 #include <faiss/impl/io.h>
 #include <faiss/index_io.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -17,7 +15,7 @@
 namespace hullft::index {
 namespace {
 
-constexpr size_t kCheckedWhenOpened = size_t{1} << 30;  // bytes: a fraction of a second
+constexpr size_t kCheckedWhenOpened = 256 << 20;  // bytes: half a second from a slow disk
 
 struct Reader : faiss::IOReader {
   explicit Reader(const std::filesystem::path& path) : map(path) {}
@@ -85,17 +83,6 @@ int64_t FlatIndex::size() const {
 }
 EmbeddingRows FlatIndex::rows() const {
   return impl_->rows;
-}
-
-void FlatIndex::Prefetch(std::span<const int64_t> rows) const {
-  if (!impl_->map) return;
-  static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const size_t row_bytes = impl_->rows.dim * BytesOf(impl_->rows.type);
-  for (const int64_t row : rows) {
-    const auto begin = reinterpret_cast<uintptr_t>(impl_->rows.bytes.data()) + static_cast<size_t>(row) * row_bytes;
-    const uintptr_t start = begin / page * page;
-    ::madvise(reinterpret_cast<void*>(start), begin + row_bytes - start, MADV_WILLNEED);  // a hint: may fail
-  }
 }
 
 std::vector<std::vector<RowHit>> FlatIndex::Search(std::span<const float> queries, int nq, int k,

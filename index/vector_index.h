@@ -35,7 +35,7 @@ class VectorIndex {
 // All rows, mapped: a partition larger than memory still serves.
 class FlatIndex final : public VectorIndex {
  public:
-  // A file of rows alone, and its checksums (block_checks.h): a file of up to 1 GiB is checked at once, a larger one
+  // A file of rows alone, and its checksums (block_checks.h): a file of up to 256 MiB is checked at once, a larger one
   // block by block when it is read. Throws kData when its length is no multiple of a row's, or for a wrong checksum.
   static std::unique_ptr<FlatIndex> Open(const std::filesystem::path& path, const std::filesystem::path& sums,
                                          EmbeddingType type, int dim);
@@ -49,8 +49,6 @@ class FlatIndex final : public VectorIndex {
                                           const SearchOptions& options) const override;
   // Valid as long as the index.
   EmbeddingRows rows() const;
-  // Tells the operating system that these rows are about to be read.
-  void Prefetch(std::span<const int64_t> rows) const;
 
  private:
   FlatIndex();

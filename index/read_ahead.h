@@ -1,0 +1,13 @@
+// Reading mapped files ahead of their use. Thread safety: free functions.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace hullft::index {
+
+// Begins to read a part of a mapped file, without waiting for it, unless it is in memory. A hint: does nothing where
+// the system does not tell or take it.
+void ReadAhead(std::span<const std::byte> mapped);
+
+}  // namespace hullft::index
