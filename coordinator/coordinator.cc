@@ -22,17 +22,19 @@ SchedulerOptions SchedulerOptionsOf(const RunSettings& settings, const Layout& l
   return options;
 }
 
-nlohmann::ordered_json Provenance(const comm::Communicator& world, const RunPlan& plan, const RankContext& context) {
+nlohmann::ordered_json Provenance(const comm::Communicator& world, const RunPlan& plan, const RankContext& context,
+                                  const RunHeader& header) {
   return {{"version", plan.version},        {"host", world.hosts().front()},
           {"ranks", world.size()},          {"threads_per_worker", context.threads},
           {"corpus", plan.settings.corpus}, {"queries", plan.settings.queries},
-          {"model", plan.settings.model},   {"encoder", plan.settings.encoder}};
+          {"model", plan.settings.model},   {"encoder", plan.settings.encoder},
+          {"search", header.search}};
 }
 
 }  // namespace
 
-Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const std::string& layout_table,
-                         const RunPlan& plan, const RankContext& context, const Identity& identity,
+Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const RunHeader& header, const RunPlan& plan,
+                         const RankContext& context, const Identity& identity,
                          const std::vector<std::string>& arithmetics)
     : world_(world),
       layout_(layout),
@@ -63,7 +65,7 @@ Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const 
       throw DataError("{} on rank 0 holds another tokenizer than the workers'", settings.model);
   }
   if (!settings.score_cache.empty()) OpenScoreCache(identity, arithmetics);
-  folder_.Start(plan.config, layout_table, Provenance(world, plan, context));
+  folder_.Start(plan.config, header.layout_table, Provenance(world, plan, context, header));
   journal_ = std::make_unique<Journal>(folder_.journal());
   std::unordered_set<std::string> finished;
   for (const Row& row : journal_->recovered()) {
@@ -423,7 +425,8 @@ void Coordinator::ShowProgress() {
 // A status that cannot be written must not end the run.
 void Coordinator::WriteStatus(const std::string& state) {
   next_status_ = Now() + kStatusInterval;
-  const double unix_seconds = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const double unix_seconds =
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   try {
     folder_.WriteStatus({state, world_.hosts().front(), unix_seconds, View()});
   } catch (const Error& error) {

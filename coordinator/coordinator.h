@@ -28,11 +28,17 @@
 
 namespace hullft::coordinator {
 
+// What the run folder tells of the start.
+struct RunHeader {
+  std::string layout_table;
+  std::string search;  // SearchText: which index, and how much of the nearest it finds
+};
+
 class Coordinator {
  public:
-  // identity: options and digests that all ranks agreed on. layout_table: for the run folder. arithmetics: by worker
-  // (worker::Tuner::arithmetic). Opens the run folder, reads queries and journal.
-  Coordinator(comm::Communicator& world, const Layout& layout, const std::string& layout_table, const RunPlan& plan,
+  // identity: options and digests that all ranks agreed on. arithmetics: by worker (worker::Tuner::arithmetic). Opens
+  // the run folder, reads queries and journal.
+  Coordinator(comm::Communicator& world, const Layout& layout, const RunHeader& header, const RunPlan& plan,
               const RankContext& context, const Identity& identity, const std::vector<std::string>& arithmetics);
   // Until every query has its row, or a stop was asked for; then sends Stop to all roles. When it throws, the caller
   // must.
@@ -85,7 +91,7 @@ class Coordinator {
   RunFolder folder_;
   std::vector<Query> queries_;
   std::unique_ptr<Journal> journal_;
-  std::unique_ptr<Tokenizer> tokenizer_;  // with --guard mark or drop: shards have none
+  std::unique_ptr<Tokenizer> tokenizer_;      // with --guard mark or drop: shards have none
   std::unique_ptr<ScoreCache> score_cache_;   // with --score-cache
   std::vector<ScoreSetting> score_settings_;  // by worker
   RunDisplay display_;

@@ -10,11 +10,7 @@ namespace hullft::coordinator {
 Plan ComputePlan(const PlanSettings& s) {
   Plan p{};
   const double per_node = s.corpus_sequences / s.nodes;
-  p.vectors_bytes_per_node = per_node * s.dim * 4;
-  // FAISS file and the store's embeddings; text compresses to about half in RocksDB; int32 tokens to about half.
-  const double per_sequence = s.dim * 8.0 + s.sequence_bytes / 2 + s.sequence_tokens * 2;
-  p.corpus_disk_bytes = s.corpus_sequences * per_sequence;
-  p.disk_bytes_per_node = p.corpus_disk_bytes / s.nodes;
+  p.corpus = PlanCorpus(s);
   worker::ModelShape shape{static_cast<int64_t>(s.model_parameters), s.vocabulary, 0};
   if (!s.model.empty()) shape = worker::ReadModelShape(s.model);
   // What GPT-2 (124M) keeps of a token for its parameters; larger models keep less for each.
@@ -26,12 +22,11 @@ Plan ComputePlan(const PlanSettings& s) {
   const double tokens_bytes = s.distinct * std::min<double>(s.sequence_tokens, s.max_length) * 4;
   p.network_bytes_per_query =
       (s.nodes * candidates * 16 + candidates * 4 * s.dim + tokens_bytes) * (s.nodes - 1) / s.nodes;
-  // One product of [per_node, d] with [d, B]: bound by arithmetic or by reading the vectors once.
+  // Global mode reads all vectors in every iteration, whatever the index: one product of [per_node, d] with [d, B].
   const double one_pass = std::max(2.0 * per_node * s.dim * s.batch / (s.shard_gflops * 1e9),
                                    per_node * s.dim * 4 / (s.shard_memory_gbs * 1e9));
   const double hops = std::ceil(std::log2(std::max(2, s.nodes)));
-  const double passes = s.pool == "global" ? s.iterations : 1;
-  p.search_seconds = passes * one_pass / s.batch;
+  p.search_seconds = (s.pool == "global" ? s.iterations * one_pass : p.corpus.round_s) / s.batch;
   const double reduce =
       2 * hops * s.network_latency_us * 1e-6 + s.batch * (16 + s.dim * 4.0) * hops / (s.network_gbs * 1e9);
   p.selection_network_seconds =

@@ -5,23 +5,16 @@
 #include <cstdint>
 #include <string>
 
+#include "coordinator/plan_corpus.h"
 #include "worker/memory_plan.h"
 
 namespace hullft::coordinator {
 
-struct PlanSettings {
-  // The corpus.
-  double corpus_sequences = 210e6;
-  int dim = 1024;
-  double sequence_bytes = 4000;  // UTF-8 text of one sequence
-  double sequence_tokens = 1000;
+struct PlanSettings : CorpusPlanSettings {
   // The cluster. Rates without a source: docs/performance.md.
-  int nodes = 32;
   int workers_per_node = 4;
-  double worker_gflops = 60;      // float32, one CPU core (docs/performance.md); an H100 in TF32 is about 200,000
-  double worker_memory_gbs = 12;  // memory bandwidth of one worker, GB/s
-  double shard_gflops = 120;      // float32 matrix products of one shard's cores
-  double shard_memory_gbs = 24;
+  double worker_gflops = 60;       // float32, one CPU core (docs/performance.md); an H100 in TF32 is about 200,000
+  double worker_memory_gbs = 12;   // memory bandwidth of one worker, GB/s
   double network_gbs = 1.25;       // per node, GB/s (10 Gbit/s)
   double network_latency_us = 30;  // one message
   double coordinator_us = 57;      // CPU time of the coordinator's thread a query
@@ -29,8 +22,7 @@ struct PlanSettings {
   // The run.
   double queries = 10000;
   double query_tokens = 1000;
-  int batch = 64;
-  int k = 200, margin = 32, n = 20;
+  int n = 20;
   int refresh = 2;
   double distinct = 15;  // sequences with a count above 0 in one multiset, measured about 0.7 N
   int max_length = 1024;
@@ -45,7 +37,7 @@ struct PlanSettings {
 
 // Bytes and seconds; rates in queries a second.
 struct Plan {
-  double vectors_bytes_per_node, disk_bytes_per_node, corpus_disk_bytes;
+  CorpusPlan corpus;          // of a node
   worker::MemoryPlan memory;  // of a node
   double network_bytes_per_query, search_seconds, selection_network_seconds, tune_seconds, score_seconds;
   double shard_queries_per_second, worker_queries_per_second, coordinator_queries_per_second, queries_per_second,

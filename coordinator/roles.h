@@ -27,9 +27,6 @@
 
 namespace hullft::coordinator {
 
-// nprobe or efSearch of a run: what was asked for, or else what the measurement of the build chose.
-int SearchEffort(const RunSettings& settings, const index::CorpusInfo& corpus);
-
 class ShardRole {
  public:
   // Opens the partitions that the layout gives this rank (with --stage, copies on its own disk), and on the first shard

@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "common/parallel.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/corpus_search.h"
 #include "coordinator/holdings.h"
 #include "coordinator/layout.h"
 #include "coordinator/messages.h"
@@ -245,23 +246,12 @@ void LoadModels(comm::Communicator& world, const Ready& ready, comm::Deadline de
   }
 }
 
-// How much of the nearest the search finds, for the run's header.
-std::string IndexText(const RunSettings& settings, const index::CorpusInfo& corpus) {
-  const index::IndexType type = index::IndexType::Parse(corpus.index, corpus.dim);
-  if (type.kind == index::IndexKind::kFlat) return "Flat: every pool is exact";
-  const int effort = SearchEffort(settings, corpus);
-  return fmt::format("{}, {} {}: recall@{} {:.4f}, measured when the corpus was built", corpus.index, type.EffortName(),
-                     effort, corpus.recall.k, corpus.recall.Of(effort));
-}
-
 Identity MakeIdentity(const RunPlan& plan, const std::vector<RankReport>& reports, const index::CorpusInfo& corpus) {
   Identity identity = plan.options;
   identity["corpus"] = reports.front().corpus_digest;
-  identity.erase("search-effort");
-  const index::IndexType type = index::IndexType::Parse(corpus.index, corpus.dim);
-  if (type.kind != index::IndexKind::kFlat) {  // what it finds is part of the result
-    identity["index"] = fmt::format("{} {} {}", corpus.index, type.EffortName(), SearchEffort(plan.settings, corpus));
-  }
+  identity.erase("--search-effort");  // what it comes to counts, not what was said
+  const std::string search = SearchIdentity(plan.settings, corpus);
+  if (!search.empty()) identity["index"] = search;
   if (!plan.settings.query_embeddings.empty())
     identity["query embeddings"] = HashFileHex(plan.settings.query_embeddings);
   for (const RankReport& report : reports) {
@@ -387,11 +377,12 @@ RunOutcome RunRank(comm::Communicator& world, const RunPlan& plan, const RankCon
     try {
       const std::string table = TableOf(ready.layout, world.hosts(), reports);
       spdlog::info("layout:\n{}", table);
-      spdlog::info("index: {}", IndexText(plan.settings, ready.corpus));
+      const std::string search = SearchText(plan.settings, ready.corpus);
+      spdlog::info("index: {}", search);
       std::vector<std::string> arithmetics;
       for (const int rank : ready.layout.workers) arithmetics.push_back(reports[static_cast<size_t>(rank)].arithmetic);
-      Coordinator coordinator(world, ready.layout, table, plan, context, MakeIdentity(plan, reports, ready.corpus),
-                              arithmetics);
+      Coordinator coordinator(world, ready.layout, {table, search}, plan, context,
+                              MakeIdentity(plan, reports, ready.corpus), arithmetics);
       outcome = coordinator.Run();
     } catch (...) {
       StopEverybody(world, ready.layout);

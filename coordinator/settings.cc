@@ -154,6 +154,12 @@ void RunSettings::Bind(OptionTable* table) {
             "roles of the ranks, e.g. 'shards=0,4 workers=1-3,5-7'; without it every host's first rank is a shard and "
             "the others are workers")
       .NotPartOfResult();
+  table
+      ->Add("block-cache", &block_cache_mb,
+            "memory of a shard for texts and tokens of its stores that were read lately; vectors are mapped besides")
+      .Unit("MB")
+      .Range(1, 1e7)
+      .NotPartOfResult();
   table->Add("quiet", &quiet, "no progress display").NotPartOfResult();
 }
 

@@ -24,6 +24,8 @@ struct RunSettings : SelectionFlags {
   int k = 200;               // K, pool size
   int margin = 32;  // candidates beyond K that are re-scored exactly, so that library rounding cannot change the pool
 
+  double block_cache_mb = 256;  // of the stores of all partitions that a rank has open
+
   int search_effort = 0;  // nprobe of an IVF, efSearch of HNSW; 0: what the measurement of the build chose; Flat: none
 
   std::string guard = "off";    // of the pool against candidates that give their query away (coordinator/leakage.h)

@@ -6,8 +6,10 @@
 #include "common/error.h"
 #include "common/progress.h"
 #include "common/vector_check.h"
+#include "coordinator/corpus_search.h"
 #include "coordinator/roles.h"
 #include "index/node_copy.h"
+#include "index/sequence_store.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -35,10 +37,11 @@ class PartitionOpener {
     if (!settings_.stage.empty()) {
       progress_ = std::make_unique<Progress>("copying partitions to " + settings_.stage, "MB", 0, 0, shows_);
     }
+    const auto cache = std::make_shared<index::BlockCache>(std::llround(1e6 * settings_.block_cache_mb));
     std::vector<std::unique_ptr<index::Partition>> partitions;
     for (const int number : numbers) {
       try {
-        partitions.push_back(index::Partition::Open(Place(number), number));
+        partitions.push_back(index::Partition::Open(Place(number), number, cache));
       } catch (const Error& error) {
         const std::string prefix = fmt::format("partition {} on {}", number, host_);
         const std::string text =
@@ -75,10 +78,6 @@ class PartitionOpener {
 };
 
 }  // namespace
-
-int SearchEffort(const RunSettings& settings, const index::CorpusInfo& corpus) {
-  return settings.search_effort > 0 ? settings.search_effort : corpus.recall.effort;
-}
 
 ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunSettings& settings,
                      const index::CorpusInfo& corpus, int threads)

@@ -4,26 +4,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdio>
-#include <set>
 
-#include "common/blas.h"
 #include "common/error.h"
 #include "common/figures.h"
 #include "common/files.h"
-#include "common/npy.h"
 #include "common/options.h"
 #include "common/parallel.h"
 #include "common/thread_clock.h"
 #include "common/tokenizer/tokenizer.h"
+#include "coordinator/bench/index_search.h"
+#include "coordinator/bench/index_serving.h"
 #include "coordinator/bench/measure.h"
 #include "coordinator/bench/subjects.h"
 #include "coordinator/bench/synthetic_corpus.h"
-#include "index/corpus.h"
-#include "index/faiss_index.h"
 #include "index/jsonl_reader.h"
+#include "worker/encoder.h"
+#include "worker/runtime.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -31,7 +29,7 @@ namespace fs = std::filesystem;
 
 struct IndexSettings {
   SyntheticSettings corpus;
-  std::string model, scratch = "/tmp/hullft_bench_index", output;
+  std::string model, encoder, scratch = "/tmp/hullft_bench_index", output;
   std::string index, vectors;
   int partitions = 1, k = 200, threads = 0, repetitions = 5;
   bool quiet = false;
@@ -90,10 +88,16 @@ class IndexBench {
     MakeInput();
     Ingest(figures);
     ReadAlone(figures);
-    Open();
-    Search(figures);
-    Fetch(figures);
-    if (!s_.index.empty()) PartialSearch(figures);
+    if (!s_.encoder.empty()) Embed(figures);
+    const ServingSettings serving{folder_ / "corpus", s_.partitions, s_.k, threads_, s_.repetitions};
+    MeasureDisk(serving, corpus_, s_.model, figures);
+    MeasureOpening(serving, figures);
+    MeasureFlatSearch(serving, Queries(corpus_, 64), figures);
+    MeasureFetching(serving, Queries(corpus_, 1), figures);
+    if (s_.index.empty()) return;
+    MeasurePartialSearch({s_.vectors.empty() ? folder_ / "vectors.npy" : fs::path(s_.vectors), folder_ / "index.faiss",
+                          s_.index, s_.k, threads_, s_.repetitions},
+                         figures);
   }
 
  private:
@@ -133,6 +137,12 @@ class IndexBench {
                   "the same, for each second of each core",
                   n / usage.cpu_s,
                   "sequences/s",
+                  {},
+                  {}});
+    figures->Add({"ingest.cpu_mbs",
+                  "the same in text",
+                  n * static_cast<double>(s_.corpus.text_bytes) / usage.cpu_s / 1e6,
+                  "MB/s",
                   {},
                   {}});
     figures->Add(
@@ -183,138 +193,28 @@ class IndexBench {
                   {}});
   }
 
-  void Open() {
-    for (int p = 0; p < s_.partitions; ++p) parts_.push_back(index::Partition::Open(folder_ / "corpus", p));
-    int64_t disk = 0;
-    for (const auto& part : parts_) disk += part->info().disk_bytes;
-    disk_bytes_ = static_cast<double>(disk);
-  }
-
-  // The best of some runs beside one product of the same shape and one reading of the same bytes, in turns.
-  void Search(Figures* figures) {
-    const auto d = static_cast<size_t>(s_.corpus.dim);
-    const std::vector<float> queries = Queries(corpus_, 64);
-    std::vector<float> rows(static_cast<size_t>(s_.corpus.sequences) * d);
-    for (size_t i = 0; i < rows.size(); ++i) rows[i] = queries[i % queries.size()];
-    std::vector<float> scores(static_cast<size_t>(s_.corpus.sequences) * 64);
-    const int n = static_cast<int>(s_.corpus.sequences), width = s_.corpus.dim, batch = 64;
-    const float one = 1, zero = 0;
-    const auto search = [&](int nq) {
-      for (const auto& part : parts_) part->Search(std::span(queries).first(static_cast<size_t>(nq) * d), nq, s_.k);
-    };
-    const auto times = ShortestSeconds({[&] { search(64); }, [&] { search(1); },
-                                        [&] {
-                                          const BlasThreads all(threads_);
-                                          sgemm_("T", "N", &n, &batch, &width, &one, rows.data(), &width,
-                                                 queries.data(), &width, &zero, scores.data(), &n);
-                                        },
-                                        [&] { ReadAll(rows); }},
-                                       s_.repetitions);
-    const double bytes = static_cast<double>(rows.size()) * sizeof(float);
-    figures->Add({"flat64.ms", fmt::format("flat search, batch 64, K = {}", s_.k), times[0] * 1e3, "ms", {}, {}});
-    figures->Add({"flat64.to_sgemm", "the same to one sgemm of that shape", times[0] / times[2], "x", {}, 1.5});
-    figures->Add({"flat1.ms", fmt::format("flat search, batch 1, K = {}", s_.k), times[1] * 1e3, "ms", {}, {}});
-    figures->Add({"memory.gbs", "reading memory", bytes / times[3] / 1e9, "GB/s", {}, {}});
-    figures->Add(
-        {"flat1.to_bandwidth", "flat search, batch 1: share of the read bandwidth", times[3] / times[1], "x", 0.6, {}});
-  }
-
-  void ReadAll(std::span<const float> rows) const {
-    constexpr size_t kLanes = 64, kBlock = 1 << 20;
-    std::atomic<int64_t> sum = 0;
-    ParallelFor(static_cast<int64_t>((rows.size() + kBlock - 1) / kBlock), threads_, [&](int64_t b) {
-      const auto* words = reinterpret_cast<const int32_t*>(rows.data()) + static_cast<size_t>(b) * kBlock;
-      const size_t count = std::min(kBlock, rows.size() - static_cast<size_t>(b) * kBlock);
-      int32_t lanes[kLanes] = {};
-      for (size_t i = 0; i + kLanes <= count; i += kLanes) {
-        for (size_t l = 0; l < kLanes; ++l) lanes[l] ^= words[i + l];
-      }
-      for (const int32_t lane : lanes) sum += lane;
-    });
-    if (sum == 1) std::puts("");  // so that the reading is not left out
-  }
-
-  void Fetch(Figures* figures) {
-    const std::vector<float> queries = Queries(corpus_, 1);
-    std::vector<float> row(queries.size());
-    const auto fetch = [&] {
-      for (const auto& part : parts_) {
-        for (const index::Hit& hit : hits_[&part - parts_.data()]) {
-          part->ReadEmbedding(hit.id, row);
-          fetched_ += part->ReadText(hit.id).size();
-        }
-      }
-    };
-    for (const auto& part : parts_) hits_.push_back(part->Search(queries, 1, s_.k / s_.partitions)[0]);
-    fetch();
-    const auto times = ShortestSeconds({fetch}, s_.repetitions);
-    figures->Add({"fetch.ms",
-                  fmt::format("embeddings and texts of K = {} candidates, warm", s_.k),
-                  times[0] * 1e3,
-                  "ms",
+  void Embed(Figures* figures) const {
+    constexpr int64_t kTexts = 128;
+    worker::InitTorchRuntime(1);
+    const auto encoder = worker::Encoder::Load({.model_dir = s_.encoder, .threads = threads_});
+    std::vector<std::string> texts;
+    for (int64_t i = 0; i < kTexts; ++i) texts.push_back(corpus_.Text(i));
+    const std::vector<std::string_view> views(texts.begin(), texts.end());
+    std::vector<float> vectors(views.size() * static_cast<size_t>(encoder->dim()));
+    const double cpu_before = ProcessCpuSeconds();
+    encoder->Embed(views, vectors);
+    figures->Add({"embed.texts_per_cpu_second",
+                  "embedding, for each second of each core",
+                  static_cast<double>(kTexts) / (ProcessCpuSeconds() - cpu_before),
+                  "texts/s",
                   {},
-                  3});
-    const double n = static_cast<double>(s_.corpus.sequences);
-    figures->Add({"disk.bytes_per_sequence", "the corpus on disk, a sequence", disk_bytes_ / n, "bytes", {}, {}});
+                  {}});
   }
 
-  // An index that searches a part of the rows, beside the flat search, at the least effort that reaches the recall.
-  void PartialSearch(Figures* figures) {
-    constexpr int kQueries = 200;
-    const NpyFile file(s_.vectors.empty() ? (folder_ / "vectors.npy").string() : s_.vectors);
-    const auto d = static_cast<size_t>(file.shape().at(1));
-    const auto n = static_cast<size_t>(file.shape()[0]);
-    const auto rows = index::EmbeddingRows::Of(file.values(), d);
-    std::vector<float> queries;
-    for (size_t q = 0; q < kQueries; ++q) {
-      const auto row = file.values().subspan(q * n / kQueries * d, d);
-      queries.insert(queries.end(), row.begin(), row.end());
-    }
-    const auto type = index::IndexType::Parse(s_.index, static_cast<int>(d));
-    const double build_s =
-        Seconds([&] { index::FaissIndex::Build(rows, {.type = type, .threads = threads_}, folder_ / "index.faiss"); });
-    const auto index = index::FaissIndex::Open(folder_ / "index.faiss", type, rows, 1);
-    const auto exact = index::SearchRows(rows, queries, kQueries, s_.k, threads_);
-    int effort = 1;
-    double recall = 0;
-    for (; recall < kLeastRecall && effort < type.MostEffort(); effort *= 2) {
-      recall = ShareFound(index->Search(queries, kQueries, s_.k, {effort, threads_}), exact);
-      if (recall >= kLeastRecall) break;
-    }
-    const auto one = std::span(queries).first(d);
-    const auto times = ShortestSeconds({[&] {
-                                          index->Search(one, 1, s_.k, {effort, threads_});
-                                        },
-                                        [&] { index::SearchRows(rows, one, 1, s_.k, threads_); }},
-                                       s_.repetitions * 5);
-    figures->AddFact("index", fmt::format("{} over {} rows, {} {}", s_.index, n, type.EffortName(), effort));
-    figures->Add({"index.build_s", "making the index " + s_.index, build_s, "s", {}, {}});
-    figures->Add({"index.recall", fmt::format("its recall@{}", s_.k), recall, "", kLeastRecall, {}});
-    figures->Add({"index.ms", "its search, batch 1", times[0] * 1e3, "ms", {}, {}});
-    figures->Add({"index.faster", "times faster than the flat search, batch 1", times[1] / times[0], "x", 10, {}});
-  }
-
-  static double ShareFound(const std::vector<std::vector<index::RowHit>>& found,
-                           const std::vector<std::vector<index::RowHit>>& exact) {
-    double share = 0;
-    for (size_t q = 0; q < exact.size(); ++q) {
-      std::set<int64_t> wanted;
-      for (const index::RowHit& hit : exact[q]) wanted.insert(hit.row);
-      const auto both = std::ranges::count_if(found[q], [&](const auto& hit) { return wanted.contains(hit.row); });
-      share += static_cast<double>(both) / static_cast<double>(wanted.size());
-    }
-    return share / static_cast<double>(exact.size());
-  }
-
-  static constexpr double kLeastRecall = 0.95;
   const IndexSettings& s_;
   const SyntheticCorpus corpus_;
   const fs::path folder_;
   const int threads_;
-  std::vector<std::unique_ptr<index::Partition>> parts_;
-  std::vector<std::vector<index::Hit>> hits_;
-  double disk_bytes_ = 0;
-  size_t fetched_ = 0;
 };
 
 }  // namespace
@@ -323,6 +223,7 @@ int BenchIndex(const Arguments& args) {
   IndexSettings s;
   OptionTable table("hullft bench index", "Measures building, searching and reading a corpus of synthetic sequences.");
   table.Add("model", &s.model, "folder of the language model whose tokenizer is used").Required();
+  table.Add("encoder", &s.encoder, "folder of an encoder to measure too; empty: none");
   table.Add("sequences", &s.corpus.sequences, "of the corpus").Range(1000, 1e9);
   table.Add("text-bytes", &s.corpus.text_bytes, "of a sequence").Range(1, 1 << 20);
   table.Add("dim", &s.corpus.dim, "width of the embeddings").Range(1, 65536);

@@ -97,7 +97,7 @@ RunStats Coordinate(comm::Communicator& world, const Layout& layout, const Simul
     for (const int rank : layout.workers) SendMessage(world, rank, kToWorker, Stop{});
   };
   try {
-    Coordinator coordinator(world, layout, "", plan, RankContext{}, Identity{}, {});
+    Coordinator coordinator(world, layout, RunHeader{}, plan, RankContext{}, Identity{}, {});
     const RunOutcome outcome = coordinator.Run();
     if (!outcome.workers_left) throw Error(Code::kPeer, "a worker of the simulated run did not end");
     return coordinator.stats();

@@ -68,7 +68,7 @@ std::vector<std::string> TakeRates(const std::vector<std::string>& files, const 
     if (!any) {
       throw Error(Code::kData,
                   fmt::format("{}: figures of '{}' have no rate that a plan uses", file, figures.subject()),
-                  "give files of hullft bench machine, finetune or cluster");
+                  "give files of hullft bench machine, finetune, cluster or index");
     }
   }
   std::vector<std::string> result;
@@ -85,10 +85,15 @@ void Print(const PlanSettings& s, const Plan& p, const std::vector<std::string>&
   std::printf("%d nodes, each one shard of %.3g sequences and %d workers\n\n", s.nodes, s.corpus_sequences / s.nodes,
               s.workers_per_node);
   std::printf("each node\n");
-  line("memory for vectors (flat index)", FormatBytes(p.vectors_bytes_per_node));
+  const CorpusPlan& c = p.corpus;
+  line("memory for the corpus", FormatBytes(c.held_bytes));
+  line(fmt::format("mapped and read by searches ({})", s.index).c_str(),
+       FormatBytes(c.swept_bytes) + (c.in_memory ? ", stays in memory" : ", from disk again and again"));
   line("memory for workers", FormatBytes(static_cast<double>(p.memory.Total())));
   std::printf("    %s\n", p.memory.Arithmetic().c_str());
-  line("disk (its share of the corpus)", FormatBytes(p.disk_bytes_per_node));
+  line("disk (its share of the corpus)", FormatBytes(c.disk_bytes()));
+  line("building, embeddings given", FormatDuration(c.ingest_s) + ", index " + FormatDuration(c.index_s));
+  line("embedding", FormatDuration(c.embed_s));
   std::printf("each query\n");
   line(s.pool == "global" ? "Frank-Wolfe over the whole corpus" : "search", Time(p.search_seconds) + " of every shard");
   line("network", FormatBytes(p.network_bytes_per_query) + ", " + Time(p.selection_network_seconds));
@@ -101,15 +106,21 @@ void Print(const PlanSettings& s, const Plan& p, const std::vector<std::string>&
   line("bound by", p.bound_by);
   line(fmt::format("{:.6g} queries", s.queries).c_str(), FormatDuration(p.total_seconds));
   std::printf("\nCorpus on disk: %s. Arithmetic from rates, no measurement of the planned machines.\n",
-              FormatBytes(p.corpus_disk_bytes).c_str());
+              FormatBytes(p.corpus.disk_bytes() * s.nodes).c_str());
   for (const std::string& source : sources) std::printf("  %s\n", source.c_str());
 }
 
 void PrintJson(const PlanSettings& s, const Plan& p) {
-  const nlohmann::ordered_json json = {{"vectors_bytes_per_node", p.vectors_bytes_per_node},
+  const nlohmann::ordered_json json = {{"memory_held_bytes_per_node", p.corpus.held_bytes},
+                                       {"memory_swept_bytes_per_node", p.corpus.swept_bytes},
+                                       {"swept_in_memory", p.corpus.in_memory},
                                        {"worker_memory_bytes", p.memory.Total() / s.workers_per_node},
-                                       {"disk_bytes_per_node", p.disk_bytes_per_node},
-                                       {"corpus_disk_bytes", p.corpus_disk_bytes},
+                                       {"disk_bytes_per_node", p.corpus.disk_bytes()},
+                                       {"corpus_disk_bytes", p.corpus.disk_bytes() * s.nodes},
+                                       {"ingest_seconds", p.corpus.ingest_s},
+                                       {"embed_seconds", p.corpus.embed_s},
+                                       {"index_seconds", p.corpus.index_s},
+                                       {"round_seconds", p.corpus.round_s},
                                        {"network_bytes_per_query", p.network_bytes_per_query},
                                        {"search_seconds", p.search_seconds},
                                        {"selection_network_seconds", p.selection_network_seconds},
@@ -129,7 +140,7 @@ void PrintJson(const PlanSettings& s, const Plan& p) {
 int PlanCommand(const Arguments& args) {
   PlanSettings s;
   std::vector<std::string> rates;
-  bool json = false;
+  bool json = false, corpus_table = false;
   OptionTable table("hullft plan",
                     "Memory, disk, network and time per query of a planned cluster, from measured rates.");
   table.Group("Corpus");
@@ -137,16 +148,23 @@ int PlanCommand(const Arguments& args) {
   table.Add("dim", &s.dim, "width of the embeddings").Range(1, 65536);
   table.Add("sequence-bytes", &s.sequence_bytes, "mean UTF-8 bytes of a sequence").Range(1, 1e9);
   table.Add("sequence-tokens", &s.sequence_tokens, "mean tokens of a sequence").Range(1, 1e9);
+  table.Add("index", &s.index, "Flat, IVFn,Flat, IVFn,SQ8, IVFn,PQm or HNSWm, as in hullft index build");
+  table.Add("embedding-dtype", &s.embedding_dtype, "as which embeddings are stored").OneOf({"f32", "f16", "bf16"});
+  table.Add("table", &corpus_table,
+            "print a Markdown table of corpora of 1e6, 1e8 and 2.1e8 sequences on 1 to 64 nodes instead");
   table.Group("Cluster");
   table.Add("nodes", &s.nodes, "nodes, one shard each").Range(1, 1e6);
   table.Add("workers-per-node", &s.workers_per_node, "workers (GPUs, or CPU cores) of a node").Range(1, 4096);
+  table.Add("cores-per-node", &s.cores_per_node, "of a node, that build the corpus").Range(1, 4096);
+  table.Add("node-memory-gb", &s.node_memory_gb, "of a node, GB").Range(1e-3, 1e6);
   table.Add("queries-per-worker", &s.queries_per_worker, "queries finetuned at a time by one worker").Range(1, 1024);
   table.Add("network-gbs", &s.network_gbs, "network bandwidth of a node, GB/s").Range(1e-6, 1e6);
   table.Add("network-latency-us", &s.network_latency_us, "time of one small message").Range(0, 1e9).Unit("us");
   table.Group("Rates (given here, or else measured, or else docs/performance.md's)");
-  table.Add("rates", &rates,
-            "figures that hullft bench machine, finetune or cluster wrote with --output, measured with the threads of "
-            "one worker or shard; may be repeated");
+  table.Add(
+      "rates", &rates,
+      "figures that hullft bench machine, finetune, cluster or index wrote with --output, measured with the threads of "
+      "one worker or shard; may be repeated");
   std::vector<Rate> taken = {
       {&table.Add("worker-gflops", &s.worker_gflops, "float32 GFLOP/s that one worker reaches in finetuning")
             .Range(1e-3, 1e9),
@@ -161,6 +179,21 @@ int PlanCommand(const Arguments& args) {
             .Range(1e-3, 1e9)
             .Unit("us"),
        &s.coordinator_us, Named("coordinator.cpu_us_per_task")},
+      {&table
+            .Add("ingest-core-mbs", &s.ingest_core_mbs,
+                 "MB of text that a core reads, tokenizes and writes in a second")
+            .Range(1e-6, 1e6),
+       &s.ingest_core_mbs, Named("ingest.cpu_mbs")},
+      {&table.Add("embed-core-texts", &s.embed_core_texts, "texts that a core embeds in a second").Range(1e-6, 1e9),
+       &s.embed_core_texts, Named("embed.texts_per_cpu_second")},
+      {&table.Add("text-ratio", &s.text_ratio, "bytes on disk of a byte of text").Range(1e-3, 2), &s.text_ratio,
+       Named("disk.text_ratio")},
+      {&table.Add("token-bytes", &s.token_bytes, "bytes on disk of a token").Range(1e-3, 8), &s.token_bytes,
+       Named("disk.token_bytes")},
+      {&table.Add("probed-share", &s.probed_share, "of its rows that an IVF reads for a query").Range(0, 1),
+       &s.probed_share, Named("index.share")},
+      {&table.Add("disk-gbs", &s.disk_gbs, "reading from a node's disk, GB/s").Range(1e-6, 1e6), &s.disk_gbs,
+       Named("disk.read_gbs")},
       {&table.Add("journal-rows", &s.journal_rows, "durable rows a second").Range(1e-3, 1e9), &s.journal_rows,
        Named("journal.rows_per_second")}};
   table.Group("Run");
@@ -182,6 +215,7 @@ int PlanCommand(const Arguments& args) {
   table.Add("iterations", &s.iterations, "Frank-Wolfe updates of one query in global mode").Range(1, 1e6);
   table.Add("json", &json, "print JSON");
   table.Example("hullft plan --corpus-sequences 210e6 --dim 1024 --nodes 32");
+  table.Example("hullft plan --table --index IVF4096,SQ8 --rates index.json");
   if (table.Parse(args)) return 0;
   if (s.adapter.lora() && s.model.empty()) {
     throw Error(Code::kUsage,
@@ -192,7 +226,9 @@ int PlanCommand(const Arguments& args) {
   s.distinct = std::min<double>(s.distinct, s.n);
   if (!s.model.empty()) s.model_parameters = static_cast<double>(worker::ReadModelShape(s.model).parameters);
   const Plan plan = ComputePlan(s);
-  if (json) {
+  if (corpus_table) {
+    std::fputs(CorpusPlanTable(s).c_str(), stdout);
+  } else if (json) {
     PrintJson(s, plan);
   } else {
     Print(s, plan, sources);

@@ -12,6 +12,7 @@
 #include "coordinator/commands/commands.h"
 #include "coordinator/journal.h"
 #include "coordinator/page/page.h"
+#include "coordinator/study/run_data.h"
 #include "coordinator/study/table.h"
 
 namespace hullft::coordinator {
@@ -51,7 +52,16 @@ void PrintRun(const fs::path& folder, bool json) {
   const JournalContent content = ReadJournal(journal);
   if (content.rows.empty()) throw DataError("{} holds no row yet", journal.string());
   const Report report = MakeReport(content.rows);
-  std::fputs(json ? ReportJson(report).c_str() : (ResultsTable(report) + "\n" + TimingsTable(report)).c_str(), stdout);
+  if (json) {
+    std::fputs(ReportJson(report).c_str(), stdout);
+    return;
+  }
+  if (fs::exists(folder / "provenance.json")) {
+    const auto fields = study::ReadProvenance(folder).fields;
+    if (const auto search = fields.find("search"); search != fields.end())
+      std::printf("index: %s\n\n", search->second.c_str());
+  }
+  std::fputs((ResultsTable(report) + "\n" + TimingsTable(report)).c_str(), stdout);
 }
 
 std::string TableText(const std::string& form, const study::Study& study, const study::Figures& figures) {

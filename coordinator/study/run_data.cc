@@ -128,19 +128,6 @@ class Collector {
   std::vector<Entry> held_;
 };
 
-void LoadProvenance(RunData* run) {
-  const std::filesystem::path path = run->folder / "provenance.json";
-  try {
-    const auto json = nlohmann::json::parse(ReadFile(path));
-    run->identity = json.at("identity").get<std::map<std::string, std::string>>();
-    for (const auto& [name, value] : json.items()) {
-      if (name != "identity") run->provenance[name] = value.is_string() ? value.get<std::string>() : value.dump();
-    }
-  } catch (const nlohmann::json::exception& error) {
-    throw DataError("{}: {}", path.string(), error.what());
-  }
-}
-
 }  // namespace
 
 const char* DefinitionName(Definition definition) {
@@ -159,6 +146,21 @@ int RunData::n() const {
   return value;
 }
 
+Provenance ReadProvenance(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / "provenance.json";
+  Provenance provenance;
+  try {
+    const auto json = nlohmann::json::parse(ReadFile(path));
+    provenance.identity = json.at("identity").get<std::map<std::string, std::string>>();
+    for (const auto& [name, value] : json.items()) {
+      if (name != "identity") provenance.fields[name] = value.is_string() ? value.get<std::string>() : value.dump();
+    }
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError("{}: {}", path.string(), error.what());
+  }
+  return provenance;
+}
+
 RunData LoadRun(const std::filesystem::path& folder, Definition definition) {
   RunData run;
   run.folder = folder.has_filename() ? folder : folder.parent_path();  // without a slash at the end
@@ -168,7 +170,9 @@ RunData LoadRun(const std::filesystem::path& folder, Definition definition) {
     if (!std::filesystem::exists(path))
       throw Error(Code::kUsage, fmt::format("{} does not exist", path.string()), "give the --output of a hullft run");
   }
-  LoadProvenance(&run);
+  Provenance provenance = ReadProvenance(run.folder);
+  run.identity = std::move(provenance.identity);
+  run.provenance = std::move(provenance.fields);
   Collector collector(definition, &run);
   run.torn_bytes = coordinator::ScanJournal(journal, [&](Row&& row) { collector.Take(row); }).torn_bytes;
   collector.Finish();

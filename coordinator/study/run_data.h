@@ -68,6 +68,12 @@ struct RunData {
   int n() const;                                      // --n
 };
 
+// What provenance.json of a run's folder says. Throws kData for one that is damaged.
+struct Provenance {
+  std::map<std::string, std::string> identity, fields;  // fields: all others, as text
+};
+Provenance ReadProvenance(const std::filesystem::path& folder);
+
 // Reads OUTPUT of a hullft run; the run may still be going on. Throws kUsage for a folder that is none, kData for a run
 // without a finished query and for rows that do not belong together.
 RunData LoadRun(const std::filesystem::path& folder, Definition definition);

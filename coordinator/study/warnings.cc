@@ -22,6 +22,8 @@ void AboutRun(const RunData& run, std::vector<std::string>* warnings) {
         "only {:.2f}% of the corpus answered (the lowest of the rows): the nearest sequences may be missing",
         100 * run.coverage));
   }
+  if (const auto search = run.provenance.find("search"); search != run.provenance.end() && !run.Option("index").empty())
+    add("searches a part of the corpus only: " + search->second);
   if (run.leak_trained > 0) {
     add(fmt::format("trained on {} copies of sequences that share a long run with their query", run.leak_trained));
   }
@@ -57,6 +59,8 @@ void AboutDifferences(const Study& study, std::vector<std::string>* warnings) {
   }
   if (Values(study, [](const RunData& run) { return run.Option("corpus"); }).size() > 1)
     warnings->push_back("the runs do not share one corpus");
+  if (Values(study, [](const RunData& run) { return run.Option("index"); }).size() > 1)
+    warnings->push_back("the runs do not search in the same way: their indexes or efforts differ");
   if (Values(study, [](const RunData& run) { return run.Option("--precision"); }).size() > 1)
     warnings->push_back("the runs differ in --precision, in their untuned scores too");
 }

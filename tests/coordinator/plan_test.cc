@@ -35,7 +35,7 @@ TEST(Plan, CountsWhatTheDesignSays) {
   s.distinct = 10;
   s.sequence_tokens = 300;
   const Plan plan = ComputePlan(s);
-  EXPECT_DOUBLE_EQ(plan.vectors_bytes_per_node, 250'000.0 * 384 * 4);
+  EXPECT_DOUBLE_EQ(plan.corpus.swept_bytes, 250'000.0 * (384 * 4 + 8));
   EXPECT_DOUBLE_EQ(plan.network_bytes_per_query, 0.75 * (4 * 232 * 16 + 232 * 4 * 384 + 10 * 300 * 4));
 }
 
@@ -45,6 +45,7 @@ TEST(Plan, TheSlowestPartBoundsTheRun) {
   s.worker_memory_gbs = 1e6;
   s.shard_gflops = 1e8;
   s.shard_memory_gbs = 1e6;
+  s.node_memory_gb = 1e5;
   s.journal_rows = 7;
   Plan plan = ComputePlan(s);
   EXPECT_STREQ(plan.bound_by, "the coordinator");
@@ -61,7 +62,42 @@ TEST(Plan, GlobalModePassesOverTheCorpusOnceAnIteration) {
   PlanSettings s;
   const Plan knn = ComputePlan(s);
   s.pool = "global";
-  EXPECT_NEAR(ComputePlan(s).search_seconds, s.iterations * knn.search_seconds, 1e-9 * s.iterations);
+  EXPECT_NEAR(ComputePlan(s).search_seconds, s.iterations * knn.search_seconds,
+              1e-3 * s.iterations * knn.search_seconds);
+}
+
+TEST(PlanCorpus, CountsEveryByteOfTheFormat) {
+  CorpusPlanSettings s;
+  s.corpus_sequences = 4e6;
+  s.nodes = 4;
+  s.dim = 384;
+  s.sequence_bytes = s.sequence_tokens = 1000;
+  s.text_ratio = 0.5;
+  s.token_bytes = 2;
+  const CorpusPlan flat = PlanCorpus(s);
+  EXPECT_DOUBLE_EQ(flat.disk_bytes(), 1e6 * (500 + 24 + 2000 + 2 * 4 * 384 + 8));
+  EXPECT_TRUE(flat.in_memory);
+  EXPECT_DOUBLE_EQ(flat.index_s, 0);
+  EXPECT_NEAR(flat.round_s, 2 * 1e6 * 384 * 64 / 120e9, 0.01);
+  s.index = "IVF1024,SQ8";
+  const CorpusPlan ivf = PlanCorpus(s);
+  EXPECT_DOUBLE_EQ(ivf.disk_bytes(), 1e6 * (500 + 24 + 2000 + 4 * 384 + 8 + 384 + 8) + 1024 * 384 * 4);
+  EXPECT_GT(ivf.index_s, 0);
+  EXPECT_LT(ivf.round_s, flat.round_s);
+  s.node_memory_gb = 0.5;
+  const CorpusPlan from_disk = PlanCorpus(s);
+  EXPECT_FALSE(from_disk.in_memory);
+  EXPECT_GT(from_disk.round_s, ivf.round_s);
+  s.index = "IVF1024,PQ5";
+  EXPECT_EQ(Caught([&] { PlanCorpus(s); }).code(), Code::kUsage);
+}
+
+TEST(PlanCorpus, TheTableHasALineForEverySizeAndNumberOfNodes) {
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(PlanCommand({"--table", "--index", "HNSW32"}), 0);
+  const std::string table = ::testing::internal::GetCapturedStdout();
+  EXPECT_EQ(std::ranges::count(table, '\n'), 2 + 3 * 4);
+  EXPECT_THAT(table, HasSubstr("| 2.1e+08 | 64 |"));
 }
 
 class PlanRates : public ::testing::Test {
@@ -91,6 +127,17 @@ TEST_F(PlanRates, MeasuredFiguresReplaceDefaultsAndFlagsWin) {
   ::testing::internal::CaptureStdout();
   EXPECT_EQ(PlanCommand({"--rates", machine_file}), 0);
   EXPECT_THAT(::testing::internal::GetCapturedStdout(), HasSubstr("--shard-gflops 320, from " + machine_file));
+}
+
+TEST_F(PlanRates, FiguresOfTheCorpusAreTaken) {
+  Figures index("index", {});
+  index.Add({"ingest.cpu_mbs", "ingest", 30, "MB/s", {}, {}});
+  index.Add({"index.share", "share", 0.01, "", {}, {}});
+  index.Add({"disk.text_ratio", "ratio", 0.3, "x", {}, {}});
+  const std::string file = Write("index.json", index);
+  EXPECT_EQ(
+      PlanJson({"--index", "IVF256,Flat", "--rates", file}),
+      PlanJson({"--index", "IVF256,Flat", "--ingest-core-mbs", "30", "--probed-share", "0.01", "--text-ratio", "0.3"}));
 }
 
 TEST_F(PlanRates, AFileWithoutARateIsAnErrorThatNamesIt) {

@@ -85,17 +85,20 @@ class RunTest : public ::testing::Test {
   static void TearDownTestSuite() { fs::remove_all(base_); }
 
   // bad_token >= 0 stands at the front of one sequence in ten.
-  static void Build(const std::string& name, int partitions, int32_t bad_token) {
+  static void Build(const std::string& name, int partitions, int32_t bad_token, const std::string& index = "Flat",
+                    const std::string& input = "corpus.jsonl",
+                    std::vector<float> (*embed_one)(const std::string&) = GridVector) {
     const std::shared_ptr<Tokenizer> tokenizer = Tokenizer::Load(base_ / "model");
     index::BuildSettings settings;
-    settings.inputs = {(base_ / "corpus.jsonl").string()};
+    settings.inputs = {(base_ / input).string()};
+    settings.index = index;
     settings.output = (base_ / name).string();
     settings.partitions = partitions;
     settings.threads = 1;
     settings.quiet = true;
-    const index::EmbedFunction embed{[](std::span<const std::string_view> texts, std::span<float> out) {
+    const index::EmbedFunction embed{[embed_one](std::span<const std::string_view> texts, std::span<float> out) {
                                        for (size_t i = 0; i < texts.size(); ++i) {
-                                         std::ranges::copy(GridVector(std::string(texts[i])),
+                                         std::ranges::copy(embed_one(std::string(texts[i])),
                                                            out.begin() + static_cast<int64_t>(i) * kDim);
                                        }
                                      },
