@@ -31,7 +31,7 @@ struct IndexSettings {
   SyntheticSettings corpus;
   std::string model, encoder, scratch = "/tmp/hullft_bench_index", output;
   std::string index, vectors;
-  int partitions = 1, k = 200, threads = 0, repetitions = 5;
+  int partitions = 1, enlarge = 1, k = 200, threads = 0, repetitions = 5;
   bool quiet = false;
 };
 
@@ -96,7 +96,7 @@ class IndexBench {
     MeasureFetching(serving, Queries(corpus_, 1), figures);
     if (s_.index.empty()) return;
     MeasurePartialSearch({s_.vectors.empty() ? folder_ / "vectors.npy" : fs::path(s_.vectors), folder_ / "index.faiss",
-                          s_.index, s_.k, threads_, s_.repetitions},
+                          s_.index, s_.enlarge, s_.k, threads_, s_.repetitions},
                          figures);
   }
 
@@ -231,6 +231,8 @@ int BenchIndex(const Arguments& args) {
   table.Add("k", &s.k, "neighbours of a query").Range(1, 1e6);
   table.Add("index", &s.index, "an index to measure beside the flat search, e.g. IVF1024,Flat; empty: none");
   table.Add("vectors", &s.vectors, ".npy of embeddings for --index instead of the synthetic ones");
+  table.Add("enlarge", &s.enlarge, "points for each of --vectors: itself, and others between it and its nearest")
+      .Range(1, 1000);
   table.Add("threads", &s.threads, "0: all cores this process may use").Range(0, 4096);
   table.Add("repetitions", &s.repetitions, "of which the shortest counts").Range(1, 1000);
   table.Add("scratch", &s.scratch, "folder for the input and the corpus, which are kept");

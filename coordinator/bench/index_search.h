@@ -12,6 +12,7 @@ struct PartialSearchSettings {
   std::filesystem::path vectors;  // .npy
   std::filesystem::path index;    // written
   std::string type;
+  int enlarge = 1;  // points for each row: itself, and others between it and its nearest
   int k = 200, threads = 1, repetitions = 5;
 };
 
