@@ -28,14 +28,15 @@ class RunFolders : public ::testing::Test {
   }
   ~RunFolders() override { fs::remove_all(base_); }
 
-  // Writes the folder of a run; changes: to the identity.
-  fs::path Write(const std::string& name, const std::vector<coordinator::Row>& rows, const Identity& changes = {}) {
+  // Writes the folder of a run; changes: to the identity; search: of the provenance, "" where there is none.
+  fs::path Write(const std::string& name, const std::vector<coordinator::Row>& rows, const Identity& changes = {},
+                 const std::string& search = "") {
     fs::create_directories(base_ / name);
     Identity identity = {{"--method", "hullft"},   {"--n", "20"},   {"--max-length", "1024"},
                          {"--prefix-token", "-1"}, {"model", "m1"}, {"tokenizer", "t1"}};
     for (const auto& [key, value] : changes) identity[key] = value;
     std::ofstream(base_ / name / "provenance.json")
-        << nlohmann::json{{"version", "1"}, {"host", "n1"}, {"identity", identity}}.dump();
+        << nlohmann::json{{"version", "1"}, {"host", "n1"}, {"identity", identity}, {"search", search}}.dump();
     std::ofstream journal(base_ / name / "results.jsonl");
     for (const coordinator::Row& row : rows) journal << ToJsonLine(row) << "\n";
     return base_ / name;

@@ -63,6 +63,17 @@ TEST_F(StudyTest, SeriesAreNamedByWhatDiffersAndNIsAnAxis) {
   EXPECT_EQ(FiguresOf(study).headline_n, 10);
 }
 
+TEST_F(StudyTest, RunsThatSearchAPartOfTheCorpusSaySo) {
+  const std::string search = "IVF8,Flat, nprobe 2: recall@200 0.9100";
+  const Study study = Load({Write("flat", Rows(5, 0.3, 1), {}, "Flat: every search is exact"),
+                            Write("part", Rows(5, 0.3, 2), {{"index", "IVF8,Flat in 1 partition, nprobe 2"}}, search)});
+  EXPECT_EQ(study.differing, std::vector<std::string>{"index"});
+  const std::vector<std::string> warnings = FiguresOf(study).warnings;
+  EXPECT_THAT(warnings, Contains("part: searches a part of the corpus only: " + search));
+  EXPECT_THAT(warnings, Contains(HasSubstr("do not search in the same way")));
+  EXPECT_THAT(warnings, ::testing::Not(Contains(HasSubstr("flat: searches a part"))));
+}
+
 TEST_F(StudyTest, TheSameSettingTwiceIsToldApart) {
   const Study study = Load({Write("a", Rows(5, 0.3, 1)), Write("b", Rows(5, 0.3, 2))});
   ASSERT_EQ(study.series.size(), 2u);
