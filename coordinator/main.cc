@@ -40,6 +40,7 @@ constexpr Command kCommands[] = {
     {"bench", BenchCommand, "measure this machine: hullft bench SUBJECT"},
     {"plan", PlanCommand, "memory, disk, network and time of a planned cluster"},
     {"submit", SubmitCommand, "write the Slurm job script of a run and submit it"},
+    {"models", ModelsCommand, "which language models run, and how each kind was checked"},
     {"doctor", DoctorCommand, "what this build and this machine can do"},
 };
 

@@ -16,7 +16,7 @@ struct AdapterOptions {
   std::string kind = "none";    // or "lora"
   int rank = 8;                 // R
   double alpha = 16;            // the sum that is added is scaled by alpha / rank
-  std::string targets = "q,v";  // of q, k, v, o, gate, up, down: those that the model has, with commas
+  std::string targets = "q,v";  // of q, k, v, o, gate, up, down, or qkv (GPT-NeoX): those that the model has, with commas
 
   bool lora() const { return kind == "lora"; }
   std::string Validate() const;  // all faults in one text, "" when none

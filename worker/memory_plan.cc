@@ -4,13 +4,15 @@
 #include <algorithm>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 #include <sstream>
 
 #include "common/error.h"
 #include "common/progress.h"
-#include "worker/models/config.h"
+#include "worker/models/decoder_weights.h"
+#include "worker/models/families.h"
 
 namespace hullft::worker {
 namespace {
@@ -18,49 +20,32 @@ namespace {
 constexpr int64_t kFloat = 4;        // bytes
 constexpr int64_t kLogitRows = 256;  // of head_loss.cc's chunk
 
-// Kept between the passes, in floats a token and layer (worker/models/lean_blocks.h): the inputs of attention and
-// feed-forward (2 D), query, key and value (3 D), attention's output (D), the activation's input (F). What comes on
-// top, among it what the allocator holds back, is measured: 11,150 in all on GPT-2 small (2026-11-23, `hullft bench
-// finetune`, peaks at 256, 512 and 1,024 tokens), 4.5 D more.
-ModelShape Gpt2Shape(ConfigReader& config) {
-  const int64_t D = config.Size("n_embd"), L = config.Size("n_layer"), F = config.Size("n_inner", 4 * D);
-  ModelShape shape;
-  shape.vocabulary = config.Size("vocab_size");
-  const int64_t layer = 4 * D + (3 * D * D + 3 * D) + (D * D + D) + (D * F + F) + (F * D + D);
-  const int64_t tables = config.Flag("tie_word_embeddings", true) ? 1 : 2;
-  shape.parameters = (tables * shape.vocabulary + config.Size("n_positions")) * D + L * layer + 2 * D;
-  shape.kept_floats = shape.kept_frozen = L * (21 * D / 2 + F);
-  shape.layers = L;
-  shape.layer_weights = {3 * D * D, D * D, D * F, F * D};
-  shape.places = {{"q", 0, 0, D, D}, {"k", 0, D, D, D},  {"v", 0, 2 * D, D, D},
-                  {"o", 1, 0, D, D}, {"up", 2, 0, F, D}, {"down", 3, 0, D, F}};
-  return shape;
+// What one layer keeps between the passes (worker/models/lean_blocks.h), in floats a token. GPT-2: the inputs of
+// attention and feed-forward (2 D), query, key and value (3 D), attention's output (D), the activation's input (F).
+// What comes on top, among it what the allocator holds back, is measured: 11,150 in all on GPT-2 small (2026-11-23,
+// `hullft bench finetune`, peaks at 256, 512 and 1,024 tokens), 4.5 D more.
+int64_t KeptOfPlain(const DecoderShape& shape) {
+  const bool rotated = !shape.ropes.empty(), fused = !shape.names.qkv.empty();
+  return (21 * shape.width) / 2 + shape.mlp_width + (rotated ? 2 * shape.width : 0) + (fused ? 0 : shape.width);
 }
 
-// Kept (worker/models/gated_blocks.h): the inputs of attention and feed-forward (2 D); query, key and value before the
-// rotation, after it, and key and value once more, repeated for every head of query; attention's output; the two inner
-// products (2 F). Measured in all on SmolLM2 (2026-11-23, `hullft tune`, peaks at 256, 512 and 1,024 tokens): 8,950,
-// which is 2 D more; with adapters 10,740 and the inputs of adapted projections, 3 D + F more.
-ModelShape LlamaShape(ConfigReader& config) {
-  const int64_t D = config.Size("hidden_size"), L = config.Size("num_hidden_layers");
-  const int64_t F = config.Size("intermediate_size"), heads = config.Size("num_attention_heads");
-  const int64_t E = config.Size("head_dim", std::max<int64_t>(D / heads, 1));
-  const int64_t query = heads * E, key = config.Size("num_key_value_heads", heads) * E;
-  ModelShape shape;
-  shape.vocabulary = config.Size("vocab_size");
-  int64_t layer = 2 * D + 2 * D * query + 2 * D * key + 3 * D * F;
-  if (config.Flag("attention_bias", false)) layer += query + 2 * key + D;
-  if (config.Flag("mlp_bias", false)) layer += 2 * F + D;
-  const int64_t tables = config.Flag("tie_word_embeddings", false) ? 1 : 2;
-  shape.parameters = tables * shape.vocabulary * D + L * layer + D;
-  const int64_t attention = (query + 2 * key) + (query + key) + (query == key ? 0 : 2 * query) + query;
-  shape.kept_floats = L * (4 * D + attention + 2 * F);
-  shape.kept_frozen = L * (5 * D + attention + 3 * F);
-  shape.layers = L;
-  shape.layer_weights = {D * query, D * key, D * key, query * D, D * F, D * F, F * D};
-  shape.places = {{"q", 0, 0, query, D}, {"k", 1, 0, key, D}, {"v", 2, 0, key, D}, {"o", 3, 0, D, query},
-                  {"gate", 4, 0, F, D},  {"up", 5, 0, F, D},  {"down", 6, 0, D, F}};
-  return shape;
+struct Kept {
+  int64_t all, frozen;
+};
+
+// Llama and its relatives (worker/models/gated_blocks.h): the inputs of attention and feed-forward (2 D); query, key
+// and value before the rotation, after it, and key and value once more, repeated for every head of query; attention's
+// output; the two inner products (2 F); what further norms read. Measured in all on SmolLM2 (2026-11-23, `hullft tune`,
+// peaks at 256, 512 and 1,024 tokens): 8,950, which is 2 D more; with adapters 10,740 and the inputs of adapted
+// projections, 3 D + F more.
+Kept KeptOfGated(const DecoderShape& shape) {
+  const int64_t D = shape.width, F = shape.mlp_width;
+  const int64_t query = shape.heads * shape.head_width, key = shape.kv_heads * shape.head_width;
+  int64_t attention = (query + 2 * key) + (query + key) + (query == key ? 0 : 2 * query) + query;
+  if (!shape.names.q_norm.empty()) attention += query + key;
+  if (!shape.names.attention_out_norm.empty()) attention += 2 * D;
+  if (shape.names.attention_norm.empty()) return {5 * D + attention + 3 * F, 5 * D + attention + 3 * F};
+  return {4 * D + attention + 2 * F, 5 * D + attention + 3 * F};
 }
 
 std::string Gb(int64_t bytes) {
@@ -103,17 +88,32 @@ std::optional<int64_t> FreeInGroup(const std::filesystem::path& folder, const ch
 
 ModelShape ReadModelShape(const std::filesystem::path& folder) {
   ConfigReader config(folder / "config.json");
-  const std::string type = config.Text("model_type");
-  if (type == "llama") return LlamaShape(config);
-  if (type == "gpt2") return Gpt2Shape(config);
-  throw config.Unsupported("model_type", "language models of this kind are not implemented (llama and gpt2 are)");
+  const DecoderShape decoder = ReadShape(config);
+  WeightPlan weights(decoder.names.prefix, {});
+  const DecoderWeights planned = PlanDecoder(decoder, &weights);
+  ModelShape shape;
+  shape.vocabulary = decoder.vocabulary;
+  shape.parameters = weights.parameters();
+  shape.layers = static_cast<int64_t>(decoder.layers.size());
+  std::map<int, int> numbers;  // of the first layer's weights
+  for (size_t i = 0; i < planned.adapter_places.size() / decoder.layers.size(); ++i) {
+    AdapterPlace place = planned.adapter_places[i];
+    const auto [number, first] = numbers.emplace(place.weight, static_cast<int>(numbers.size()));
+    if (first) shape.layer_weights.push_back(weights.Elements(place.weight));
+    place.weight = number->second;
+    shape.places.push_back(place);
+  }
+  const Kept kept = decoder.rms_norm ? KeptOfGated(decoder) : Kept{KeptOfPlain(decoder), KeptOfPlain(decoder)};
+  shape.kept_floats = shape.layers * kept.all;
+  shape.kept_frozen = shape.layers * kept.frozen;
+  return shape;
 }
 
 namespace {
 
 // Projections of one input have one number.
 int InputOf(const std::string& target) {
-  if (target == "o") return 1;
+  if (target == "o") return 1;  // q, k, v and qkv: 0
   if (target == "gate" || target == "up") return 2;
   return target == "down" ? 3 : 0;
 }

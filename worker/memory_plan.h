@@ -3,7 +3,7 @@
 // float32 throughout. A host's workers share one copy of the base weights; each lane (a query that is finetuned at a
 // time) has a working copy, a gradient and Adam's two moments of all parameters, and what one forward pass keeps for
 // the backward pass. With adapters it has these of the adapters, their beginning, and the adapted weights merged with
-// them. No Torch here. Thread safety: free functions.
+// them. Thread safety: free functions.
 #pragma once
 
 #include <cstdint>

@@ -13,6 +13,7 @@ int BenchCommand(const Arguments& args);  // bench cluster, ... (coordinator/ben
 int CompareCommand(const Arguments& args);
 int EmbedCommand(const Arguments& args);
 int IndexCommand(const Arguments& args);  // index build | info | verify | search
+int ModelsCommand(const Arguments& args);
 int PlanCommand(const Arguments& args);
 int ReportCommand(const Arguments& args);
 int RunCommand(const Arguments& args);

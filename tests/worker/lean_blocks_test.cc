@@ -48,27 +48,37 @@ void ExpectSame(const std::vector<at::Tensor>& inputs, const std::function<at::T
 }
 
 TEST(LeanBlocks, NormProjectIsTheNormAndTheProjection) {
-  at::manual_seed(1);
-  const at::Tensor x = Random({37, 24}, 2), nw = Random({24}, 1), nb = Random({24}, 1), w = Random({24, 50}, 0.3),
-                   b = Random({50}, 1);
-  ExpectSame(
-      {x, nw, nb, w, b}, [&] { return NormProject(x, nw, nb, kEpsilon, w, b, Precision::kFloat32); },
-      [&] { return at::addmm(b, at::layer_norm(x, {24}, nw, nb, kEpsilon), w); });
+  for (const bool in_out : {true, false}) {
+    at::manual_seed(1);
+    const at::Tensor x = Random({37, 24}, 2), nw = Random({24}, 1), nb = Random({24}, 1), b = Random({50}, 1),
+                     w = in_out ? Random({24, 50}, 0.3) : Random({50, 24}, 0.3);
+    ExpectSame(
+        {x, nw, nb, w, b},
+        [&] {
+          return NormProject(x, {nw, nb, kEpsilon}, {w, b, in_out}, Precision::kFloat32);
+        },
+        [&] { return at::addmm(b, at::layer_norm(x, {24}, nw, nb, kEpsilon), in_out ? w : w.t()); });
+  }
 }
 
 TEST(LeanBlocks, NormMlpIsTheNormAndTwoProjections) {
   for (const Activation activation : {Activation::kGeluTanh, Activation::kGelu, Activation::kRelu, Activation::kSilu}) {
-    at::manual_seed(2);
-    const at::Tensor x = Random({29, 16}, 2);
-    const MlpWeights w{Random({16}, 1), Random({16}, 1),       Random({16, 64}, 0.4),
-                       Random({64}, 1), Random({64, 16}, 0.3), Random({16}, 1)};
-    ExpectSame(
-        {x, w.norm_weight, w.norm_bias, w.up, w.up_bias, w.down, w.down_bias},
-        [&] { return NormMlp(x, w, kEpsilon, activation, Precision::kFloat32); },
-        [&] {
-          const at::Tensor normed = at::layer_norm(x, {16}, w.norm_weight, w.norm_bias, kEpsilon);
-          return at::addmm(w.down_bias, Activate(activation, at::addmm(w.up_bias, normed, w.up)), w.down);
-        });
+    for (const bool in_out : {true, false}) {
+      at::manual_seed(2);
+      const at::Tensor x = Random({29, 16}, 2), up = in_out ? Random({16, 64}, 0.4) : Random({64, 16}, 0.4),
+                       down = in_out ? Random({64, 16}, 0.3) : Random({16, 64}, 0.3);
+      const at::Tensor nw = Random({16}, 1), nb = Random({16}, 1), ub = Random({64}, 1), db = Random({16}, 1);
+      ExpectSame(
+          {x, nw, nb, up, ub, down, db},
+          [&] {
+            return NormMlp(x, {nw, nb, kEpsilon}, {up, ub, in_out}, {down, db, in_out}, activation,
+                           Precision::kFloat32);
+          },
+          [&] {
+            const at::Tensor inner = at::addmm(ub, at::layer_norm(x, {16}, nw, nb, kEpsilon), in_out ? up : up.t());
+            return at::addmm(db, Activate(activation, inner), in_out ? down : down.t());
+          });
+    }
   }
 }
 
@@ -86,7 +96,7 @@ TEST(LeanBlocks, RmsNormProjectIsTheNormAndThreeProjections) {
     ExpectSame(
         {x, norm, w[0], w[1], w[2]},
         [&] {
-          return RmsNormProject(x, {norm, kEpsilon}, w[0], w[1], w[2], Precision::kFloat32);
+          return RmsNormProject(x, {norm, kEpsilon}, w, Precision::kFloat32);
         },
         [&] {
           const at::Tensor n = at::rms_norm(x, {24}, norm, kEpsilon);
@@ -103,7 +113,7 @@ TEST(LeanBlocks, RmsNormGatedMlpIsTheNormAndThreeProjections) {
     ExpectSame(
         {x, norm, gate, up, down},
         [&] {
-          return RmsNormGatedMlp(x, {norm, kEpsilon}, gate, up, down, activation, Precision::kFloat32);
+          return RmsNormGatedMlp(x, {norm, kEpsilon}, {gate, up}, down, activation, Precision::kFloat32);
         },
         [&] {
           const at::Tensor n = at::rms_norm(x, {16}, norm, kEpsilon);
@@ -128,10 +138,12 @@ TEST(LeanBlocks, NormalizeAndGatedAreThePlainOperations) {
 
 TEST(LeanBlocks, RotateIsRopeWithItsGradient) {
   at::manual_seed(8);
-  const at::Tensor x = Random({13, 5, 8}, 1), angles = at::randn({13, 1, 4});
-  ExpectSame(
-      {x}, [&] { return Rotate(x, angles.cos(), angles.sin()); },
-      [&] { return Rope::Apply(x, angles.cos(), angles.sin()); });
+  for (const int64_t rotated : {8, 4}) {  // all of a head, half of it
+    const at::Tensor x = Random({13, 5, 8}, 1), angles = at::randn({13, 1, rotated / 2});
+    ExpectSame(
+        {x}, [&] { return Rotate(x, angles.cos(), angles.sin()); },
+        [&] { return Rope::Apply(x, angles.cos(), angles.sin()); });
+  }
 }
 
 // Bfloat16 keeps 8 bits: 0.4% a factor, and errors of a sum's terms partly cancel. That the results differ from
@@ -141,10 +153,16 @@ TEST(LeanBlocks, Bf16IsNearFloat32) {
   const at::Tensor x = Random({64, 32}, 2), nw = Random({32}, 1), nb = Random({32}, 1), w = Random({32, 48}, 0.3),
                    b = Random({48}, 1);
   ExpectSame(
-      {x, nw, nb, w, b}, [&] { return NormProject(x, nw, nb, kEpsilon, w, b, Precision::kBf16); },
-      [&] { return NormProject(x, nw, nb, kEpsilon, w, b, Precision::kFloat32); }, 2e-2);
-  EXPECT_FALSE(NormProject(x, nw, nb, kEpsilon, w, b, Precision::kBf16)
-                   .equal(NormProject(x, nw, nb, kEpsilon, w, b, Precision::kFloat32)));
+      {x, nw, nb, w, b},
+      [&] {
+        return NormProject(x, {nw, nb, kEpsilon}, {w, b, true}, Precision::kBf16);
+      },
+      [&] {
+        return NormProject(x, {nw, nb, kEpsilon}, {w, b, true}, Precision::kFloat32);
+      },
+      2e-2);
+  EXPECT_FALSE(NormProject(x, {nw, nb, kEpsilon}, {w, b, true}, Precision::kBf16)
+                   .equal(NormProject(x, {nw, nb, kEpsilon}, {w, b, true}, Precision::kFloat32)));
 }
 
 TEST(Project, BothLayoutsAndPrecisionsWithAndWithoutBias) {

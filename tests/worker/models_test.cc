@@ -88,9 +88,12 @@ TEST_P(GoldenModel, LogitsLossAndGradients) {
   EXPECT_NEAR(loss.item<double>(), numbers["loss"].get<double>(), 1e-5);
   loss.backward();
   for (const Parameter& parameter : model->parameters()) {
-    const at::Tensor expected = Golden(golden, "grad." + parameter.name);
+    // transformers renames GPT-NeoX's head when it loads it.
+    const std::string name = parameter.name == "embed_out.weight" ? "lm_head.weight" : parameter.name;
+    const at::Tensor expected = Golden(golden, "grad." + name);
     const double difference = (parameter.value.grad() - expected).norm().item<double>();
-    EXPECT_LT(difference, 1e-4 * expected.norm().item<double>()) << parameter.name;
+    // The softmax does not feel a bias of keys: that gradient is rounding.
+    EXPECT_LT(difference, 1e-4 * expected.norm().item<double>() + 1e-7) << parameter.name;
   }
   EXPECT_EQ(model->parameters().size(), numbers["grad_norms"].size());
 }
@@ -123,7 +126,7 @@ TEST_P(GoldenModel, GradientsAreWrittenInPlace) {
   FlatWeights weights(model.get());
   weights.PrepareGradients();
   for (Parameter& parameter : model->parameters()) {
-    EXPECT_EQ(parameter.value.grad().defined(), parameter.value.dim() == 2) << parameter.name;
+    EXPECT_EQ(parameter.value.grad().defined(), parameter.overwritten) << parameter.name;
     if (parameter.value.grad().defined()) parameter.value.mutable_grad().fill_(std::nanf(""));
   }
   const at::Tensor head = model->HeadWeight();
@@ -160,7 +163,9 @@ TEST_P(GoldenModel, SequencesSideBySideAreEachAlone) {
     const Parameter& parameter = model->parameters()[i];
     ASSERT_EQ(parameter.value.grad().defined(), expected[i].defined());
     if (!expected[i].defined()) continue;
-    EXPECT_LT((parameter.value.grad() - expected[i]).norm().item<double>(), 2e-5 * expected[i].norm().item<double>())
+    EXPECT_LT((parameter.value.grad() - expected[i]).norm().item<double>(),
+              2e-5 * expected[i].norm().item<double>() + 1e-6)  // a key bias of OPT has rounding for a gradient
+
         << parameter.name;
   }
 }

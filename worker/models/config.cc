@@ -147,6 +147,43 @@ int64_t ConfigReader::TokenId(const std::string& field) {
   return value->get<int64_t>();
 }
 
+std::vector<double> ConfigReader::Numbers(const std::string& field) {
+  const json* value = Find(field);
+  if (value == nullptr || !value->is_array() ||
+      !std::ranges::all_of(*value, [](const json& item) { return item.is_number(); })) {
+    throw Wrong(field, "a list of numbers");
+  }
+  return value->get<std::vector<double>>();
+}
+
+std::vector<std::string> ConfigReader::Texts(const std::string& field) {
+  const json* value = Find(field);
+  if (value == nullptr || !value->is_array() ||
+      !std::ranges::all_of(*value, [](const json& item) { return item.is_string(); })) {
+    throw Wrong(field, "a list of strings");
+  }
+  return value->get<std::vector<std::string>>();
+}
+
+std::vector<std::pair<std::vector<std::string>, int64_t>> ConfigReader::Repeats(const std::string& field) {
+  const json* value = Find(field);
+  constexpr int64_t kMost = 10'000;
+  try {
+    if (value != nullptr) {
+      const auto repeats = value->get<std::vector<std::pair<std::vector<std::string>, int64_t>>>();
+      if (std::ranges::all_of(repeats, [](const auto& item) { return item.second >= 1 && item.second <= kMost; })) {
+        return repeats;
+      }
+    }
+  } catch (const json::exception&) {  // of another kind: the error below
+  }
+  throw Wrong(field, "a list of [[TEXT, ...], TIMES]");
+}
+
+void ConfigReader::Default(const std::string& field, json value) {
+  if (!Has(field)) object_[field] = std::move(value);
+}
+
 ConfigReader ConfigReader::Object(const std::string& field) {
   const json* value = Find(field);
   if (value == nullptr || !value->is_object()) throw Wrong(field, "an object");

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/error.h"
@@ -31,6 +32,13 @@ class ConfigReader {
   std::string Text(const std::string& field, std::optional<std::string> fallback = std::nullopt);
   // A token id; the first one of a list (Llama 3's eos_token_id); -1 when missing or null.
   int64_t TokenId(const std::string& field);
+  // A list of numbers or of texts; must be there.
+  std::vector<double> Numbers(const std::string& field);
+  std::vector<std::string> Texts(const std::string& field);
+  // GPT-Neo's [[[TEXT, ...], TIMES], ...]; must be there.
+  std::vector<std::pair<std::vector<std::string>, int64_t>> Repeats(const std::string& field);
+  // The field's value where the file gives none.
+  void Default(const std::string& field, nlohmann::json value);
   // The named sub-object; must be there.
   ConfigReader Object(const std::string& field);
 

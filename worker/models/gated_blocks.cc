@@ -71,58 +71,66 @@ class GatedFunction : public torch::autograd::Function<GatedFunction> {
 class RmsNormProjectFunction : public torch::autograd::Function<RmsNormProjectFunction> {
  public:
   static Variable forward(AutogradContext* context, const Variable& x, const Variable& norm, double epsilon,
-                          const Variable& first, const Variable& second, const Variable& third, int64_t precision) {
+                          int64_t precision, at::TensorList weights) {
     context->saved_data["epsilon"] = epsilon;
     context->saved_data["precision"] = precision;
-    context->save_for_backward({x, norm, first, second, third});
-    return Product(Scale(x, epsilon).value.mul_(norm), Stacked({first, second, third}).t(),
-                   static_cast<Precision>(precision));
+    variable_list saved = {x, norm};
+    saved.insert(saved.end(), weights.begin(), weights.end());
+    context->save_for_backward(std::move(saved));
+    return Product(Scale(x, epsilon).value.mul_(norm), Stacked(weights.vec()).t(), static_cast<Precision>(precision));
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &norm = saved[1];
-    const std::vector<at::Tensor> weights = {saved[2], saved[3], saved[4]};
+    const std::vector<at::Tensor> weights(saved.begin() + 2, saved.end());
     const auto precision = static_cast<Precision>(context->saved_data["precision"].toInt());
     const at::Tensor gradient = gradients[0].contiguous();
     const Scaled scaled = Scale(x, context->saved_data["epsilon"].toDouble());
     const auto dw = StackedGradients(weights, gradient, scaled.value * norm, precision);
     auto [dx, dn] = NormBackward(Product(gradient, Stacked(weights), precision), scaled, norm);
-    return {dx, dn, {}, dw[0], dw[1], dw[2], {}};
+    variable_list result = {dx, dn, {}, {}};
+    result.insert(result.end(), dw.begin(), dw.end());
+    return result;
   }
 };
 
 class RmsNormGatedMlpFunction : public torch::autograd::Function<RmsNormGatedMlpFunction> {
  public:
   static Variable forward(AutogradContext* context, const Variable& x, const Variable& norm, double epsilon,
-                          const Variable& gate, const Variable& up, const Variable& down, int64_t activation,
-                          int64_t precision) {
+                          const Variable& down, int64_t activation, int64_t precision, at::TensorList gate_up) {
     const auto chosen = static_cast<Precision>(precision);
-    const at::Tensor inner = Product(Scale(x, epsilon).value.mul_(norm), Stacked({gate, up}).t(), chosen);  // [T, 2F]
+    const at::Tensor inner =
+        Product(Scale(x, epsilon).value.mul_(norm), Stacked(gate_up.vec()).t(), chosen);  // [T, 2F]
     context->saved_data["epsilon"] = epsilon;
     context->saved_data["precision"] = precision;
     context->saved_data["activation"] = activation;
-    context->save_for_backward({x, norm, gate, up, down, inner});
+    variable_list saved = {x, norm, down, inner};
+    saved.insert(saved.end(), gate_up.begin(), gate_up.end());
+    context->save_for_backward(std::move(saved));
     const std::vector<at::Tensor> half = inner.chunk(2, 1);
     return Product(Activate(static_cast<Activation>(activation), half[0]).mul_(half[1]), down.t(), chosen);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &norm = saved[1], &down = saved[4];
+    const at::Tensor &x = saved[0], &norm = saved[1], &down = saved[2];
+    const std::vector<at::Tensor> gate_up(saved.begin() + 4, saved.end());
     const auto activation = static_cast<Activation>(context->saved_data["activation"].toInt());
     const auto precision = static_cast<Precision>(context->saved_data["precision"].toInt());
     const at::Tensor gradient = gradients[0].contiguous();
-    const std::vector<at::Tensor> half = saved[5].chunk(2, 1);
+    const std::vector<at::Tensor> half = saved[3].chunk(2, 1);
     const at::Tensor active = Activate(activation, half[0]);
     const at::Tensor ddown = WeightGradient(down, gradient.t(), active * half[1], precision);
     const at::Tensor dh = Product(gradient, down, precision);
     const auto [dgate, dup] = GatedBackward(dh, half[0], half[1], active, activation);
     const at::Tensor inner_gradient = at::cat({dgate, dup}, 1);
     const Scaled scaled = Scale(x, context->saved_data["epsilon"].toDouble());
-    const auto dw = StackedGradients({saved[2], saved[3]}, inner_gradient, scaled.value * norm, precision);
-    auto [dx, dn] = NormBackward(Product(inner_gradient, Stacked({saved[2], saved[3]}), precision), scaled, norm);
-    return {dx, dn, {}, dw[0], dw[1], ddown, {}, {}};
+    const auto dw = StackedGradients(gate_up, inner_gradient, scaled.value * norm, precision);
+    auto [dx, dn] = NormBackward(Product(inner_gradient, Stacked(gate_up), precision), scaled, norm);
+    variable_list result = {dx, dn, {}, ddown, {}, {}};
+    result.insert(result.end(), dw.begin(), dw.end());
+    return result;
   }
 };
 
@@ -149,16 +157,16 @@ at::Tensor Gated(const at::Tensor& gate, const at::Tensor& up, Activation activa
   return GatedFunction::apply(gate, up, static_cast<int64_t>(activation));
 }
 
-at::Tensor RmsNormProject(const at::Tensor& x, const RmsNorm& norm, const at::Tensor& first, const at::Tensor& second,
-                          const at::Tensor& third, Precision precision) {
-  return RmsNormProjectFunction::apply(x, norm.weight, norm.epsilon, first, second, third,
-                                       static_cast<int64_t>(precision));
+at::Tensor RmsNormProject(const at::Tensor& x, const RmsNorm& norm, const std::vector<at::Tensor>& weights,
+                          Precision precision) {
+  return RmsNormProjectFunction::apply(x, norm.weight, norm.epsilon, static_cast<int64_t>(precision),
+                                       at::TensorList(weights));
 }
 
-at::Tensor RmsNormGatedMlp(const at::Tensor& x, const RmsNorm& norm, const at::Tensor& gate, const at::Tensor& up,
+at::Tensor RmsNormGatedMlp(const at::Tensor& x, const RmsNorm& norm, const std::vector<at::Tensor>& gate_up,
                            const at::Tensor& down, Activation activation, Precision precision) {
-  return RmsNormGatedMlpFunction::apply(x, norm.weight, norm.epsilon, gate, up, down, static_cast<int64_t>(activation),
-                                        static_cast<int64_t>(precision));
+  return RmsNormGatedMlpFunction::apply(x, norm.weight, norm.epsilon, down, static_cast<int64_t>(activation),
+                                        static_cast<int64_t>(precision), at::TensorList(gate_up));
 }
 
 at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {

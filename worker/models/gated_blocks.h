@@ -8,6 +8,8 @@
 
 #include <ATen/ATen.h>
 
+#include <vector>
+
 #include "worker/models/activation.h"
 #include "worker/models/product.h"
 
@@ -24,17 +26,17 @@ at::Tensor Normalize(const at::Tensor& x, const RmsNorm& norm);
 // activation(gate) * up, all [T, F]. Keeps both.
 at::Tensor Gated(const at::Tensor& gate, const at::Tensor& up, Activation activation);
 
-// rms_norm(x) times three weights [N_i, D] side by side: x [T, D] -> [T, N_1 + N_2 + N_3]. Keeps x.
-at::Tensor RmsNormProject(const at::Tensor& x, const RmsNorm& norm, const at::Tensor& first, const at::Tensor& second,
-                          const at::Tensor& third, Precision precision);
+// rms_norm(x) times weights [N_i, D] side by side: x [T, D] -> [T, N_1 + N_2 + ...]. Keeps x.
+at::Tensor RmsNormProject(const at::Tensor& x, const RmsNorm& norm, const std::vector<at::Tensor>& weights,
+                          Precision precision);
 
-// (activation(n gate^T) * (n up^T)) down^T with n = rms_norm(x): [T, D] -> [T, D]. gate, up [F, D], down [D, F]. Keeps
-// x and the two inner products.
-at::Tensor RmsNormGatedMlp(const at::Tensor& x, const RmsNorm& norm, const at::Tensor& gate, const at::Tensor& up,
+// (activation(n gate^T) * (n up^T)) down^T with n = rms_norm(x): [T, D] -> [T, D]. gate_up: gate and up [F, D] each, or
+// one weight [2 F, D]; down [D, F]. Keeps x and the two inner products.
+at::Tensor RmsNormGatedMlp(const at::Tensor& x, const RmsNorm& norm, const std::vector<at::Tensor>& gate_up,
                            const at::Tensor& down, Activation activation, Precision precision);
 
 // Rotary embedding of all heads, Rope::Apply with a backward pass that is a rotation: x [T, H, E], cos and sin
-// [T, 1, E / 2] -> [T, H, E]. Keeps nothing.
+// [T, 1, dim / 2] with dim <= E -> [T, H, E]. Keeps nothing.
 at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
 
 }  // namespace hullft::worker

@@ -2,8 +2,8 @@
 
 #include "common/error.h"
 #include "worker/models/config.h"
-#include "worker/models/gpt2.h"
-#include "worker/models/llama.h"
+#include "worker/models/decoder.h"
+#include "worker/models/families.h"
 
 namespace hullft::worker {
 
@@ -22,10 +22,7 @@ void LanguageModel::CheckIds(const at::Tensor& ids) const {
 
 std::unique_ptr<LanguageModel> LoadLanguageModel(const std::filesystem::path& folder, const FlatSource& source) {
   ConfigReader config(folder / "config.json");
-  const std::string type = config.Text("model_type");
-  if (type == "llama") return LoadLlama(config, folder, source);
-  if (type == "gpt2") return LoadGpt2(config, folder, source);
-  throw config.Unsupported("model_type", "language models of this kind are not implemented (llama and gpt2 are)");
+  return LoadDecoder(ReadShape(config), folder, source);
 }
 
 }  // namespace hullft::worker

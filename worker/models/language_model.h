@@ -1,4 +1,4 @@
-// Decoder language models over ATen: Llama family and GPT-2 (more register in language_model.cc).
+// Decoder language models over ATen, of the families of families.h.
 //
 // Letters: T tokens of one sequence, V vocabulary, D width, B sequences of one length: there is no padding.
 // Parameters are float32 leaf tensors with requires_grad; a tied head is one parameter. All of them are views into one
@@ -26,7 +26,7 @@ class LanguageModel : public FlatParameters {
  public:
   virtual ~LanguageModel() = default;
   // ids: int64 [T], or [B, T] for B sequences side by side; T <= max_positions(). dropout: probability, applied where
-  // the architecture has it (GPT-2: embeddings, attention, residual branches; Llama: attention); 0 is deterministic.
+  // the architecture has it (attention; GPT-2 and others: embeddings and residual branches too); 0 is deterministic.
   // Hidden states after the final norm, [T, D] or [B T, D].
   virtual at::Tensor Hidden(const at::Tensor& ids, double dropout) = 0;
   // The output projection, [V, D] (the embedding itself when tied).
@@ -50,10 +50,6 @@ class LanguageModel : public FlatParameters {
  protected:
   // The weight with this index in parameters(), as it is now.
   const at::Tensor& P(int index) const { return parameters_[static_cast<size_t>(index)].value; }
-  // For the constructors: the model's matrices and tables all go through functions that overwrite gradients.
-  void OverwriteMatrixGradients() {
-    for (Parameter& parameter : parameters_) parameter.overwritten = parameter.value.dim() == 2;
-  }
   // Throws kData unless ids is int64 [T] or [B, T] with 1 <= T <= max_positions().
   void CheckIds(const at::Tensor& ids) const;
 

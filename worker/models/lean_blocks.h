@@ -12,18 +12,22 @@
 
 namespace hullft::worker {
 
-// layer_norm(x) W + b: x [T, D], W [D, O], b [O] -> [T, O]. Keeps x, not its norm.
-at::Tensor NormProject(const at::Tensor& x, const at::Tensor& norm_weight, const at::Tensor& norm_bias, double epsilon,
-                       const at::Tensor& weight, const at::Tensor& bias, Precision precision);
-
-struct MlpWeights {
-  at::Tensor norm_weight, norm_bias;  // [D]
-  at::Tensor up, up_bias;             // [D, F], [F]
-  at::Tensor down, down_bias;         // [F, D], [D]
+struct LayerNorm {
+  at::Tensor weight, bias;  // [D]
+  double epsilon = 0;
 };
 
-// activation(layer_norm(x) up + up_bias) down + down_bias: [T, D] -> [T, D]. Keeps x and the activation's input.
-at::Tensor NormMlp(const at::Tensor& x, const MlpWeights& weights, double epsilon, Activation activation,
-                   Precision precision);
+// x -> x W + b
+struct Linear {
+  at::Tensor weight, bias;  // [inputs, outputs] where in_out, else [outputs, inputs]; [outputs]
+  bool in_out = false;
+};
+
+// linear(layer_norm(x)): x [T, D] -> [T, O]. Keeps x, not its norm.
+at::Tensor NormProject(const at::Tensor& x, const LayerNorm& norm, const Linear& linear, Precision precision);
+
+// down(activation(up(layer_norm(x)))): [T, D] -> [T, D]. Keeps x and the activation's input.
+at::Tensor NormMlp(const at::Tensor& x, const LayerNorm& norm, const Linear& up, const Linear& down,
+                   Activation activation, Precision precision);
 
 }  // namespace hullft::worker

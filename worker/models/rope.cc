@@ -1,9 +1,10 @@
 #include "worker/models/rope.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <optional>
 
 namespace hullft::worker {
 namespace {
@@ -47,55 +48,109 @@ at::Tensor Yarn(ConfigReader& rope, double theta, int64_t dim, int64_t original,
   return 1 / (factor * frequencies) * (1 - extrapolate) + 1 / frequencies * extrapolate;
 }
 
+// transformers modeling_rope_utils, _compute_dynamic_ntk_parameters. A sequence is never longer than max_positions.
+at::Tensor Dynamic(ConfigReader& rope, const at::Tensor& frequencies, int64_t original, int64_t max_positions) {
+  if (rope.Number("factor") < 1) throw rope.Unsupported("factor", "it must be 1 or more");
+  if (original != max_positions) {
+    throw rope.Unsupported("original_max_position_embeddings", "dynamic scaling is by max_position_embeddings");
+  }
+  return 1 / frequencies;
+}
+
+// The stretched frequencies of longrope: 1 / (factor_i theta^(2 i / dim)).
+at::Tensor Stretched(ConfigReader& rope, const std::string& field, const at::Tensor& frequencies) {
+  const std::vector<double> factors = rope.Numbers(field);
+  if (static_cast<int64_t>(factors.size()) != frequencies.numel()) {
+    throw rope.Unsupported(field, fmt::format("{} factors are needed", frequencies.numel()));
+  }
+  return 1 / (at::tensor(factors, at::kDouble).to(at::kFloat) * frequencies);
+}
+
+// transformers modeling_rope_utils, _compute_longrope_parameters.
+double LongRopeAttention(ConfigReader& rope, int64_t max_positions, int64_t original) {
+  const double ratio = static_cast<double>(max_positions) / static_cast<double>(original);
+  const double factor = rope.Number("factor", ratio);
+  const double by_default = factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(static_cast<double>(original)));
+  return rope.Number("attention_factor", by_default);
+}
+
 }  // namespace
 
-Rope::Rope(ConfigReader& config, int64_t dim, int64_t max_positions) {
-  if (dim % 2 != 0) throw config.Unsupported("head_dim", "rotary embeddings need an even head width");
+Rope::Rope(ConfigReader& config, RopeDefaults defaults) {
   const bool new_names = config.Has("rope_parameters"), scaled = config.Has("rope_scaling");
-  ConfigReader rope = new_names ? config.Object("rope_parameters")
-                      : scaled  ? config.Object("rope_scaling")
-                                : ConfigReader(config.path(), "", nlohmann::json::object());
   if (new_names && scaled && config.Object("rope_scaling").Has("factor")) {
     throw config.Unsupported("rope_scaling", "rope_parameters is there too");
   }
-  const double outer_theta = config.Number("rope_theta", 10000.0);
-  const double theta = rope.Number("rope_theta", outer_theta);
-  if (theta <= 1) throw rope.Unsupported("rope_theta", "it must be above 1");
-  const std::string old_type = rope.Text("type", "default");
-  const std::string type = rope.Text("rope_type", old_type);
-  if (rope.Number("partial_rotary_factor", 1.0) != 1.0 || config.Number("partial_rotary_factor", 1.0) != 1.0) {
-    throw config.Unsupported("partial_rotary_factor", "only whole heads are rotated");
+  // GPT-NeoX's own older names are rotary_emb_base and rotary_pct.
+  defaults.theta = config.Number("rope_theta", config.Number("rotary_emb_base", defaults.theta));
+  defaults.fraction = config.Number("partial_rotary_factor", config.Number("rotary_pct", defaults.fraction));
+  ConfigReader rope = new_names ? config.Object("rope_parameters")
+                      : scaled  ? config.Object("rope_scaling")
+                                : ConfigReader(config.path(), "", nlohmann::json::object());
+  if (config.Has("original_max_position_embeddings")) {  // Phi-3 keeps it beside max_position_embeddings
+    rope.Default("original_max_position_embeddings", config.Size("original_max_position_embeddings"));
   }
-  const at::Tensor plain = 1.0 / PositionFrequencies(theta, dim);
+  Read(rope, defaults);
+}
+
+Rope Rope::OfObject(ConfigReader rope, const RopeDefaults& defaults) {
+  Rope result;
+  result.Read(rope, defaults);
+  return result;
+}
+
+void Rope::Read(ConfigReader& rope, const RopeDefaults& defaults) {
+  const double theta = rope.Number("rope_theta", defaults.theta);
+  if (theta <= 1) throw rope.Unsupported("rope_theta", "it must be above 1");
+  const double fraction = rope.Number("partial_rotary_factor", defaults.fraction);
+  const auto dim = static_cast<int64_t>(static_cast<double>(defaults.head_width) * fraction);
+  if (fraction <= 0 || fraction > 1 || dim < 2 || dim % 2 != 0) {
+    throw rope.Unsupported("partial_rotary_factor",
+                           fmt::format("{} of a head's {} elements cannot be rotated", dim, defaults.head_width));
+  }
+  const std::string type = rope.Text("rope_type", rope.Text("type", "default"));
+  const at::Tensor frequencies = PositionFrequencies(theta, dim);
+  const int64_t original = rope.Size("original_max_position_embeddings", defaults.max_positions);
   if (type == "default") {
-    inverse_frequencies_ = plain;
+    inverse_frequencies_ = 1.0 / frequencies;
   } else if (type == "linear") {
-    inverse_frequencies_ = plain / rope.Number("factor");
+    inverse_frequencies_ = 1.0 / frequencies / rope.Number("factor");
+  } else if (type == "dynamic") {
+    inverse_frequencies_ = Dynamic(rope, frequencies, original, defaults.max_positions);
   } else if (type == "llama3") {
-    inverse_frequencies_ = Llama3(rope, plain, rope.Size("original_max_position_embeddings"));
+    inverse_frequencies_ = Llama3(rope, 1.0 / frequencies, rope.Size("original_max_position_embeddings"));
   } else if (type == "yarn") {
-    const int64_t original = rope.Size("original_max_position_embeddings", max_positions);
     inverse_frequencies_ = Yarn(rope, theta, dim, original, &attention_factor_);
+  } else if (type == "longrope" || type == "su") {
+    long_from_ = original;
+    inverse_frequencies_ = Stretched(rope, "short_factor", frequencies);
+    long_frequencies_ = Stretched(rope, "long_factor", frequencies);
+    attention_factor_ = LongRopeAttention(rope, defaults.max_positions, original);
   } else {
-    throw rope.Unsupported("rope_type", "this rotary scaling is not implemented (default, linear, llama3, yarn are)");
+    throw rope.Unsupported("rope_type",
+                           "of rotary scalings default, linear, dynamic, llama3, yarn and longrope are implemented");
   }
   rope.RejectUnknown({});
 }
 
 std::pair<at::Tensor, at::Tensor> Rope::Tables(int64_t length, at::Device device) {
-  if (!cos_.defined() || cos_.size(0) < length || cos_.device() != device) {
+  const bool of_long = long_frequencies_.defined() && length > long_from_;
+  if (!cos_.defined() || cos_.size(0) < length || cos_.device() != device || of_long != of_long_) {
     const at::Tensor positions = at::arange(length, at::kFloat).unsqueeze(1);
-    const at::Tensor angles = positions * inverse_frequencies_.unsqueeze(0);
+    const at::Tensor angles = positions * (of_long ? long_frequencies_ : inverse_frequencies_).unsqueeze(0);
     cos_ = (angles.cos() * attention_factor_).unsqueeze(1).to(device);
     sin_ = (angles.sin() * attention_factor_).unsqueeze(1).to(device);
+    of_long_ = of_long;
   }
   return {cos_.narrow(0, 0, length), sin_.narrow(0, 0, length)};
 }
 
 at::Tensor Rope::Apply(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-  const int64_t half = x.size(2) / 2;
+  const int64_t half = cos.size(2), rest = x.size(2) - 2 * half;
   const at::Tensor first = x.narrow(2, 0, half), second = x.narrow(2, half, half);
-  return at::cat({first * cos - second * sin, second * cos + first * sin}, 2);
+  std::vector<at::Tensor> parts = {first * cos - second * sin, second * cos + first * sin};
+  if (rest > 0) parts.push_back(x.narrow(2, 2 * half, rest));
+  return at::cat(parts, 2);
 }
 
 }  // namespace hullft::worker

@@ -51,11 +51,12 @@ void AddRows(at::Tensor table, const at::Tensor& ids, const at::Tensor& rows) {
 class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
  public:
   static Variable forward(AutogradContext* context, const Variable& weight, const std::optional<Variable>& positions,
-                          const Variable& ids, bool onto) {
+                          const Variable& ids, bool onto, int64_t first) {
     context->saved_data["onto"] = onto;
+    context->saved_data["first"] = first;
     context->save_for_backward({weight, positions ? *positions : Variable(), ids});
     at::Tensor rows = at::embedding(weight, ids);
-    if (positions) rows.add_(positions->narrow(0, 0, ids.size(-1)));
+    if (positions) rows.add_(positions->narrow(0, first, ids.size(-1)));
     return rows.view({-1, weight.size(1)});
   }
 
@@ -70,13 +71,14 @@ class EmbedFunction : public torch::autograd::Function<EmbedFunction> {
       dw = at::embedding_dense_backward(rows, ids.flatten(), weight.size(0), -1, false);
     }
     if (positions.defined()) {
-      const int64_t length = ids.size(-1);
+      const int64_t first = context->saved_data["first"].toInt(), length = ids.size(-1), end = first + length;
       dp = positions.grad().defined() ? positions.grad() : at::empty_like(positions);
-      dp.narrow(0, 0, length).copy_(rows.view({-1, length, rows.size(1)}).sum(0));
-      dp.narrow(0, length, positions.size(0) - length).zero_();
+      dp.narrow(0, 0, first).zero_();
+      dp.narrow(0, first, length).copy_(rows.view({-1, length, rows.size(1)}).sum(0));
+      dp.narrow(0, end, positions.size(0) - end).zero_();
       if (positions.grad().defined()) dp.reset();
     }
-    return {dw, dp, {}, {}};
+    return {dw, dp, {}, {}, {}};
   }
 };
 
@@ -108,8 +110,9 @@ std::vector<at::Tensor> StackedGradients(const std::vector<at::Tensor>& parts, c
   return results;
 }
 
-at::Tensor Embed(const at::Tensor& weight, const at::Tensor& positions, const at::Tensor& ids, bool onto) {
-  return EmbedFunction::apply(weight, Maybe(positions), ids, onto);
+at::Tensor Embed(const at::Tensor& weight, const at::Tensor& positions, const at::Tensor& ids, bool onto,
+                 int64_t first) {
+  return EmbedFunction::apply(weight, Maybe(positions), ids, onto, first);
 }
 
 }  // namespace hullft::worker

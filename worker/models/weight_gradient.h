@@ -26,7 +26,9 @@ std::vector<at::Tensor> StackedGradients(const std::vector<at::Tensor>& parts, c
 
 // Rows of a table: x[i] = weight[ids[i]], plus, where positions is defined, the row of the place in its sequence. The
 // backward pass overwrites both grads where they are there, or, with `onto` (a tied head has written there before),
-// adds to the table's. weight [V, D], positions [P, D], ids int64 [T] or [B, T] -> [T, D] or [B T, D].
-at::Tensor Embed(const at::Tensor& weight, const at::Tensor& positions, const at::Tensor& ids, bool onto);
+// adds to the table's. first: the row of a sequence's first position. weight [V, D], positions [P, D], ids int64 [T] or
+// [B, T] -> [T, D] or [B T, D].
+at::Tensor Embed(const at::Tensor& weight, const at::Tensor& positions, const at::Tensor& ids, bool onto,
+                 int64_t first = 0);
 
 }  // namespace hullft::worker

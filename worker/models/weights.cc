@@ -23,6 +23,16 @@ void WeightPlan::AddAlias(std::string name, int index) {
   aliases_.emplace_back(std::move(name), index);
 }
 
+int64_t WeightPlan::Elements(int index) const {
+  return ElementCount(wants_[static_cast<size_t>(index)].shape);
+}
+
+int64_t WeightPlan::parameters() const {
+  int64_t count = 0;
+  for (const Want& want : wants_) count += ElementCount(want.shape);
+  return count;
+}
+
 std::string WeightPlan::StripPrefix(const std::string& name) const {
   return name.starts_with(prefix_) ? name.substr(prefix_.size()) : name;
 }

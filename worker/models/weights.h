@@ -24,6 +24,9 @@ class WeightPlan {
   // A tensor that must equal parameter `index` bit for bit if the checkpoint holds it (a tied head that was saved too).
   void AddAlias(std::string name, int index);
 
+  int64_t Elements(int index) const;  // of one parameter
+  int64_t parameters() const;         // of all, without what alignment adds
+
   struct Result {
     at::Tensor flat;  // float32 [n]: every parameter, each beginning at a multiple of kAlignment elements, gaps 0
     std::vector<Parameter> parameters;

@@ -1,0 +1,174 @@
+// Llama and its relatives.
+#include <algorithm>
+
+#include "worker/models/family_readers.h"
+
+namespace hullft::worker {
+
+// What they share. sizes: width of a head where the configuration gives none is hidden_size / num_attention_heads.
+static DecoderShape ReadGated(ConfigReader& config) {
+  DecoderShape shape;
+  ReadTokens(config, &shape);
+  shape.positions = config.Size("max_position_embeddings");
+  shape.width = config.Size("hidden_size");
+  shape.heads = config.Size("num_attention_heads");
+  shape.kv_heads = config.Size("num_key_value_heads", shape.heads);
+  shape.head_width = config.Size("head_dim", std::max<int64_t>(shape.width / shape.heads, 1));
+  shape.mlp_width = config.Size("intermediate_size");
+  shape.norm_epsilon = config.Number("rms_norm_eps", 1e-6);
+  if (shape.heads % shape.kv_heads != 0) {
+    throw config.Unsupported("num_key_value_heads", "it must divide num_attention_heads");
+  }
+  if (!config.Has("head_dim") && shape.width % shape.heads != 0) {
+    throw config.Unsupported("num_attention_heads", "it must divide hidden_size when head_dim is not given");
+  }
+  RepeatLayers(config, "num_hidden_layers", {.scale = InverseRoot(shape.head_width)}, &shape);
+  return shape;
+}
+
+static void ReadRope(ConfigReader& config, DecoderShape* shape) {
+  shape->ropes = {Rope(config, {shape->head_width, shape->positions})};
+}
+
+// Gives the layers that layer_types calls sliding their window; without layer_types those that `slides` says.
+template <typename Slides>
+static void ReadWindows(ConfigReader& config, int64_t window, const Slides& slides, DecoderShape* shape) {
+  std::vector<std::string> types;
+  if (config.Has("layer_types")) {
+    types = config.Texts("layer_types");
+    if (types.size() != shape->layers.size()) throw config.Unsupported("layer_types", "one for each layer is needed");
+  }
+  for (size_t i = 0; i < shape->layers.size(); ++i) {
+    if (!types.empty() && types[i] != "full_attention" && types[i] != "sliding_attention") {
+      throw config.Unsupported("layer_types", "only full_attention and sliding_attention are implemented");
+    }
+    if (types.empty() ? slides(i) : types[i] == "sliding_attention") shape->layers[i].window = window;
+  }
+}
+
+DecoderShape ReadLlama(ConfigReader& config) {
+  DecoderShape shape = ReadGated(config);
+  ReadRope(config, &shape);
+  shape.activation = ReadActivation(config, "hidden_act", "silu");
+  shape.tied = config.Flag("tie_word_embeddings", false);
+  shape.qkv_bias = shape.out_bias = config.Flag("attention_bias", false);
+  shape.mlp_bias = config.Flag("mlp_bias", false);
+  config.RejectUnknown({"attention_dropout", "pretraining_tp"});  // dropout is an argument; slicing gives the same sums
+  return shape;
+}
+
+DecoderShape ReadMistral(ConfigReader& config) {
+  DecoderShape shape = ReadGated(config);
+  ReadRope(config, &shape);
+  shape.activation = ReadActivation(config, "hidden_act", "silu");
+  shape.tied = config.Flag("tie_word_embeddings", false);
+  const int64_t window = config.Has("sliding_window") ? config.Size("sliding_window") : 0;
+  ReadWindows(
+      config, window, [](size_t) { return true; }, &shape);
+  config.RejectUnknown({"attention_dropout"});
+  return shape;
+}
+
+// Qwen 2, 2.5 and 3. Without layer_types the first max_window_layers layers see all.
+static DecoderShape ReadQwen(ConfigReader& config) {
+  DecoderShape shape = ReadGated(config);
+  ReadRope(config, &shape);
+  shape.activation = ReadActivation(config, "hidden_act", "silu");
+  shape.tied = config.Flag("tie_word_embeddings", false);
+  const bool windows = config.Flag("use_sliding_window", false);
+  const int64_t window = config.Has("sliding_window") ? config.Size("sliding_window") : 0;
+  const auto whole = static_cast<size_t>(config.Number("max_window_layers", 28));
+  ReadWindows(
+      config, windows ? window : 0, [&](size_t layer) { return layer >= whole; }, &shape);
+  return shape;
+}
+
+DecoderShape ReadQwen2(ConfigReader& config) {
+  DecoderShape shape = ReadQwen(config);
+  shape.qkv_bias = true;
+  config.RejectUnknown({"attention_dropout"});
+  return shape;
+}
+
+DecoderShape ReadQwen3(ConfigReader& config) {
+  DecoderShape shape = ReadQwen(config);
+  if (!config.Has("head_dim")) throw config.Unsupported("head_dim", "it is needed");
+  shape.qkv_bias = shape.out_bias = config.Flag("attention_bias", false);
+  shape.names.q_norm = "self_attn.q_norm";
+  shape.names.k_norm = "self_attn.k_norm";
+  config.RejectUnknown({"attention_dropout"});
+  return shape;
+}
+
+DecoderShape ReadPhi3(ConfigReader& config) {
+  DecoderShape shape = ReadGated(config);
+  ReadRope(config, &shape);
+  shape.activation = ReadActivation(config, "hidden_act", "silu");
+  shape.tied = config.Flag("tie_word_embeddings", false);
+  shape.residual_dropout = true;
+  const int64_t window = config.Has("sliding_window") ? config.Size("sliding_window") : 0;
+  ReadWindows(
+      config, window, [](size_t) { return true; }, &shape);
+  shape.names.qkv = "self_attn.qkv_proj";
+  shape.names.gate_up = "mlp.gate_up_proj";
+  config.RejectUnknown({"attention_dropout", "embd_pdrop", "resid_pdrop"});
+  return shape;
+}
+
+DecoderShape ReadOlmo2(ConfigReader& config) {
+  DecoderShape shape = ReadGated(config);
+  ReadRope(config, &shape);
+  shape.activation = ReadActivation(config, "hidden_act", "silu");
+  shape.tied = config.Flag("tie_word_embeddings", false);
+  shape.qkv_bias = shape.out_bias = config.Flag("attention_bias", false);
+  shape.whole_head_norm = true;
+  shape.names.attention_norm = shape.names.mlp_norm = "";
+  shape.names.attention_out_norm = "post_attention_layernorm";
+  shape.names.mlp_out_norm = "post_feedforward_layernorm";
+  shape.names.q_norm = "self_attn.q_norm";
+  shape.names.k_norm = "self_attn.k_norm";
+  config.RejectUnknown({"attention_dropout"});
+  return shape;
+}
+
+// Layers that slide have a rope of their own, without scaling.
+static void ReadGemma3Ropes(ConfigReader& config, DecoderShape* shape) {
+  const RopeDefaults whole{shape->head_width, shape->positions, 1e6}, sliding{shape->head_width, shape->positions, 1e4};
+  if (config.Has("rope_parameters")) {
+    ConfigReader both = config.Object("rope_parameters");
+    shape->ropes = {Rope::OfObject(both.Object("full_attention"), whole),
+                    Rope::OfObject(both.Object("sliding_attention"), sliding)};
+    both.RejectUnknown({});
+  } else {
+    ConfigReader plain(config.path(), "", nlohmann::json::object());
+    plain.Default("rope_theta", config.Number("rope_local_base_freq", 1e4));
+    shape->ropes = {Rope(config, whole), Rope::OfObject(plain, sliding)};
+  }
+  for (LayerKind& layer : shape->layers) layer.rope = layer.window > 0 ? 1 : 0;
+}
+
+DecoderShape ReadGemma3(ConfigReader& config) {
+  DecoderShape shape = ReadGated(config);
+  if (!config.Has("head_dim")) throw config.Unsupported("head_dim", "it is needed");
+  shape.activation = ReadActivation(config, "hidden_activation", "gelu_pytorch_tanh");
+  shape.tied = config.Flag("tie_word_embeddings", true);
+  shape.qkv_bias = shape.out_bias = config.Flag("attention_bias", false);
+  shape.norm_adds_one = true;
+  shape.embedding_scale = std::sqrt(static_cast<double>(shape.width));
+  const double scale = 1 / std::sqrt(config.Number("query_pre_attn_scalar", 256));
+  for (LayerKind& layer : shape.layers) layer.scale = scale;
+  const auto every =
+      static_cast<size_t>(config.Size("sliding_window_pattern", config.Size("_sliding_window_pattern", 6)));
+  ReadWindows(
+      config, config.Size("sliding_window", 4096), [&](size_t layer) { return (layer + 1) % every != 0; }, &shape);
+  ReadGemma3Ropes(config, &shape);
+  shape.names.attention_out_norm = "post_attention_layernorm";
+  shape.names.mlp_norm = "pre_feedforward_layernorm";
+  shape.names.mlp_out_norm = "post_feedforward_layernorm";
+  shape.names.q_norm = "self_attn.q_norm";
+  shape.names.k_norm = "self_attn.k_norm";
+  config.RejectUnknown({"attention_dropout", "cache_implementation"});  // soft caps are refused unless they are off
+  return shape;
+}
+
+}  // namespace hullft::worker
