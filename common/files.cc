@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/error.h"
+#include "common/test_faults.h"
 
 namespace hullft {
 namespace {
@@ -32,13 +33,28 @@ class Descriptor {
   int fd_;
 };
 
+// The half of a write that a full disk still takes, where a test asks for one.
+void FailHalfWay(int fd, std::string_view data, const std::string& path) {
+  const ssize_t written = ::write(fd, data.data(), data.size() / 2);
+  errno = written < 0 ? errno : ENOSPC;
+  throw IoError("write", path);
+}
+
 void WriteAll(int fd, std::string_view data, const std::string& path) {
+  if (test_faults::Strikes(test_faults::Kind::kWrite)) FailHalfWay(fd, data, path);
   while (!data.empty()) {
     const ssize_t n = ::write(fd, data.data(), data.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw IoError("write", path);
     data.remove_prefix(static_cast<size_t>(n));
   }
+}
+
+// fsync or fdatasync. 0, or -1 with errno.
+int SyncBy(int (*call)(int), int fd) {
+  if (!test_faults::Strikes(test_faults::Kind::kFsync)) return call(fd);
+  errno = EIO;
+  return -1;
 }
 
 }  // namespace
@@ -68,9 +84,9 @@ void WriteFileAtomic(const std::filesystem::path& path, std::string_view content
   try {
     Descriptor fd(OpenOrThrow(temporary, O_WRONLY | O_CREAT | O_TRUNC, "create"));
     WriteAll(fd.get(), content, temporary);
-    if (::fsync(fd.get()) != 0) throw IoError("fsync", temporary);
+    if (SyncBy(::fsync, fd.get()) != 0) throw IoError("fsync", temporary);
   } catch (...) {
-    ::unlink(temporary.c_str());
+    ::unlink(temporary.c_str());  // ignored: a leftover is written over by the next attempt
     throw;
   }
   if (::rename(temporary.c_str(), path.c_str()) != 0) throw IoError("rename to", path.string());
@@ -79,12 +95,12 @@ void WriteFileAtomic(const std::filesystem::path& path, std::string_view content
 
 void FsyncFile(const std::filesystem::path& path) {
   Descriptor fd(OpenOrThrow(path, O_RDONLY, "open"));
-  if (::fsync(fd.get()) != 0) throw IoError("fsync", path.string());
+  if (SyncBy(::fsync, fd.get()) != 0) throw IoError("fsync", path.string());
 }
 
 void FsyncFolder(const std::filesystem::path& folder) {
   Descriptor fd(OpenOrThrow(folder, O_RDONLY | O_DIRECTORY, "open"));
-  if (::fsync(fd.get()) != 0 && errno != EINVAL) throw IoError("fsync", folder.string());
+  if (SyncBy(::fsync, fd.get()) != 0 && errno != EINVAL) throw IoError("fsync", folder.string());
 }
 
 void MakeFolders(const std::filesystem::path& folder) {
@@ -120,20 +136,20 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(data_, size_);
+  if (data_ != nullptr) ::munmap(data_, size_);  // ignored: fails for a wrong address only
 }
 
 void MappedFile::Release(size_t begin, size_t end) const {
   static const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const size_t first = (begin + page - 1) / page * page, last = std::min(end, size_) / page * page;
-  if (first < last) ::madvise(static_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);  // a hint
+  if (first < last) ::madvise(static_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);  // ignored: a hint
 }
 
 AppendFile::AppendFile(const std::filesystem::path& path)
     : path_(path.string()), fd_(OpenOrThrow(path_, O_WRONLY | O_CREAT | O_APPEND, "open for appending")) {}
 
 AppendFile::~AppendFile() {
-  ::close(fd_);
+  ::close(fd_);  // ignored: nothing is lost by it
 }
 
 void AppendFile::Append(std::string_view data) {
@@ -141,7 +157,7 @@ void AppendFile::Append(std::string_view data) {
 }
 
 void AppendFile::Sync() {
-  if (::fdatasync(fd_) != 0) throw IoError("fsync", path_);
+  if (SyncBy(::fdatasync, fd_) != 0) throw IoError("fsync", path_);
 }
 
 FileLock::FileLock(const std::filesystem::path& path) : fd_(OpenOrThrow(path, O_RDWR | O_CREAT, "open")) {
@@ -151,12 +167,12 @@ FileLock::FileLock(const std::filesystem::path& path) : fd_(OpenOrThrow(path, O_
       held ? Error(Code::kUsage, fmt::format("{} is in use by another process", path.parent_path().string()),
                    "wait for it to end, or choose another output folder")
            : IoError("lock", path.string());
-  ::close(fd_);
+  ::close(fd_);  // ignored: nothing is lost by it
   throw error;
 }
 
 FileLock::~FileLock() {
-  ::close(fd_);
+  ::close(fd_);  // ignored: nothing is lost by it
 }
 
 }  // namespace hullft

@@ -1,5 +1,6 @@
 #include "common/log.h"
 
+#include <spdlog/sinks/dist_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <unistd.h>
 
@@ -9,9 +10,10 @@
 #include <string>
 
 namespace hullft {
-
 void InitLogging(std::string_view level, int rank) {
-  auto logger = std::make_shared<spdlog::logger>("hullft", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  auto sinks = std::make_shared<spdlog::sinks::dist_sink_mt>();  // others may come and go: log_file.h
+  sinks->add_sink(std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>("hullft", std::move(sinks));
   const char* from_environment = std::getenv("HULLFT_LOG");
   auto parsed = spdlog::level::from_str(from_environment != nullptr ? from_environment : std::string(level));
   if (rank != 0 && parsed < spdlog::level::warn) parsed = spdlog::level::warn;

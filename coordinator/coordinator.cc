@@ -41,6 +41,7 @@ Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const 
       plan_(plan),
       context_(context),
       folder_(plan.settings.output, identity),
+      disk_(folder_.folder(), int64_t{1'000'000} * plan.settings.disk_reserve),
       display_(!plan.settings.quiet),
       scheduler_(SchedulerOptionsOf(plan.settings, layout)),
       stages_(layout.workers.size()),
@@ -66,15 +67,18 @@ Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const 
   }
   if (!settings.score_cache.empty()) OpenScoreCache(identity, arithmetics);
   folder_.Start(plan.config, header.layout_table, Provenance(world, plan, context, header));
+  log_.emplace(folder_.folder() / "log.txt");
   journal_ = std::make_unique<Journal>(folder_.journal());
   std::unordered_set<std::string> finished;
-  for (const Row& row : journal_->recovered()) {
+  for (const Row& row : journal_->TakeRecovered()) {
     if (row.ok) finished.insert(row.key);
   }
+  const auto wanted = [&](const Query& query) { return settings.only.empty() || settings.only.contains(query.number); };
   for (size_t q = 0; q < queries_.size(); ++q) {
-    if (!finished.contains(queries_[q].key)) pending_.push_back(static_cast<int64_t>(q));
+    if (wanted(queries_[q]) && !finished.contains(queries_[q].key)) pending_.push_back(static_cast<int64_t>(q));
   }
   outcome_.queries = static_cast<int64_t>(queries_.size());
+  if (!settings.only.empty()) outcome_.queries = static_cast<int64_t>(settings.only.size());
   outcome_.skipped = outcome_.queries - static_cast<int64_t>(pending_.size());
   if (file.rejects > 0) spdlog::warn("{} bad queries were put into {}", file.rejects, folder_.rejects().string());
   if (outcome_.skipped > 0) spdlog::info("{} of {} queries are done already", outcome_.skipped, outcome_.queries);
@@ -106,8 +110,10 @@ RunOutcome Coordinator::Run() {
       break;
     }
     if (next_ == pending_.size() && open_.empty()) break;
-    StartRounds();
-    Dispatch();
+    if (!disk_.Full(Now())) {  // what is out is finished and written all the same
+      StartRounds();
+      Dispatch();
+    }
     if (const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::milliseconds(100))))
       Handle(*envelope);
     for (const int64_t query : scheduler_.Expire(Now()))
@@ -169,12 +175,16 @@ void Coordinator::StartRounds() {
     next_ += queries.size();
     in_rounds_ += static_cast<int64_t>(queries.size());
     for (const int64_t query : queries) open_[query];
-    const int64_t round = next_round_++;
-    if (!plan_.settings.query_embeddings.empty()) {
-      SendRound(round, queries);
-    } else {
-      SendEmbedding(round, &(embeddings_[round] = Embedding{queries, 0, 0, {}}));
-    }
+    StartRound(queries);
+  }
+}
+
+void Coordinator::StartRound(const std::vector<int64_t>& queries) {
+  const int64_t round = next_round_++;
+  if (!plan_.settings.query_embeddings.empty()) {
+    SendRound(round, queries);
+  } else {
+    SendEmbedding(round, &(embeddings_[round] = Embedding{queries, 0, 0, {}}));
   }
 }
 
@@ -194,9 +204,16 @@ void Coordinator::SendEmbedding(int64_t round, Embedding* embedding) {
   if (!best) return;  // every worker has it: one of them will answer
   embedding->worker = *best;
   embedding->tried.insert(*best);
-  EmbedJob job{round, embedding->queries, {}};
-  for (const int64_t query : job.queries) job.texts.push_back(queries_[static_cast<size_t>(query)].text);
-  SendMessage(world_, layout_.workers[static_cast<size_t>(*best)], kToWorker, job);
+  SendTexts(round, *embedding);
+}
+
+void Coordinator::SendTexts(int64_t round, const Embedding& embedding) {
+  EmbedJob job{round, embedding.queries, {}, {}};
+  for (const int64_t query : job.queries) {
+    job.texts.push_back(queries_[static_cast<size_t>(query)].text);
+    job.text_hashes.push_back(queries_[static_cast<size_t>(query)].text_hash);
+  }
+  SendMessage(world_, layout_.workers[static_cast<size_t>(embedding.worker)], kToWorker, job);
 }
 
 void Coordinator::ExpireEmbeddings() {
@@ -223,15 +240,18 @@ RoundQuery Coordinator::QuestionOf(int64_t query) const {
 }
 
 void Coordinator::Dispatch() {
-  while (const auto next = scheduler_.Next(Now())) {
-    const Query& query = queries_[static_cast<size_t>(next->task)];
-    TuneJob job{next->task, query.text, open_.at(next->task).selected.training, std::nullopt};
-    if (score_cache_) job.untuned = score_cache_->Find(ScoreKey(next->task, next->worker));
-    SendMessage(world_, layout_.workers[static_cast<size_t>(next->worker)], kToWorker, job);
-  }
+  while (const auto next = scheduler_.Next(Now())) SendTask(next->task, next->worker);
+}
+
+void Coordinator::SendTask(int64_t query, int worker) {
+  const Query& of = queries_[static_cast<size_t>(query)];
+  TuneJob job{query, of.text, of.text_hash, open_.at(query).selected.training, std::nullopt};
+  if (score_cache_) job.untuned = score_cache_->Find(ScoreKey(query, worker));
+  SendMessage(world_, layout_.workers[static_cast<size_t>(worker)], kToWorker, job);
 }
 
 void Coordinator::Handle(const comm::Envelope& envelope) {
+  if (!comm::wire::Whole(envelope.payload)) return OnDamaged(envelope.source);
   switch (TypeOf(world_, envelope)) {
     case EmbedDone::kType:
       return OnEmbedDone(Decode<EmbedDone>(world_, envelope));
@@ -243,6 +263,8 @@ void Coordinator::Handle(const comm::Envelope& envelope) {
       return OnStage(Decode<StageEvent>(world_, envelope), envelope.source);
     case Bye::kType:
       return OnBye(Decode<Bye>(world_, envelope), envelope.source);
+    case Damaged::kType:
+      return OnDamagedAtRole(Decode<Damaged>(world_, envelope), envelope.source);
     case StopRequest::kType:
       if (!stop_requested_)
         spdlog::warn("rank {} on {} was told to stop by signal {}", envelope.source,
@@ -269,19 +291,26 @@ void Coordinator::OnEmbedDone(const EmbedDone& done) {
   embeddings_.erase(place);
   for (const auto& [query, reason] : done.failed) {
     std::erase(queries, query);
+    if (!open_.contains(query) || !open_.at(query).in_round) continue;  // another round was quicker
     --in_rounds_;
     GiveUp(query, reason, rank, 1);
   }
+  std::erase_if(queries, [&](int64_t query) { return !open_.contains(query) || !open_.at(query).in_round; });
   for (const int64_t query : queries) open_.at(query).embed_ms = ms;
   SendRound(done.round, queries);
 }
 
 void Coordinator::OnSelected(Selected selected) {
   const int64_t query = selected.query;
+  const auto open = open_.find(query);
+  if (open == open_.end() || !open->second.in_round) return;  // asked for again, and the first answer came after all
+  if (selected.failure && selected.failure->code == kDamagedCode && ChooseAgain(query, selected.failure->message))
+    return;
   --in_rounds_;
+  open->second.in_round = false;
   if (selected.failure) return GiveUp(query, "selection: " + selected.failure->message, -1, 1);
   scheduler_.Add(query, Cost(selected, queries_[static_cast<size_t>(query)]));
-  open_.at(query).selected = std::move(selected);
+  open->second.selected = std::move(selected);
 }
 
 // Tokens gone through forward, and twice as much for a gradient: proportional to a task's time.
@@ -300,8 +329,14 @@ double Coordinator::Cost(const Selected& selected, const Query& query) const {
 void Coordinator::OnTuneDone(const TuneDone& done, int rank) {
   const int worker = WorkerOf(rank);
   stages_[static_cast<size_t>(worker)].reset();
-  const int attempts = scheduler_.attempts(done.query);
+  const auto open = open_.find(done.query);
+  const int attempts = scheduler_.attempts(done.query) + (open == open_.end() ? 0 : open->second.asked_again);
   if (done.failure) {
+    const bool damaged = done.failure->code == kDamagedCode;
+    if (damaged && open != open_.end() && !open->second.in_round && ChooseAgain(done.query, done.failure->message)) {
+      scheduler_.Withdraw(done.query, worker, Now());
+      return;
+    }
     last_failure_[done.query] = done.failure->message;
     const Outcome outcome = scheduler_.Failed(done.query, worker, Now());
     if (outcome == Outcome::kRetry)
@@ -310,7 +345,6 @@ void Coordinator::OnTuneDone(const TuneDone& done, int rank) {
     return;
   }
   if (scheduler_.Finished(done.query, worker, Now()) != Outcome::kAccepted) return;
-  const auto open = open_.find(done.query);
   HULLFT_CHECK(open != open_.end());
   if (score_cache_ && !done.untuned_given)
     score_cache_->Add(ScoreKey(done.query, worker), {done.before, done.tokens, done.windows});
@@ -417,9 +451,9 @@ void Coordinator::OnBye(const Bye& bye, int rank) {
 }
 
 void Coordinator::ShowProgress() {
-  (void)journal_->durable();  // throws when the journal could not be written
+  (void)journal_->durable();  // ignored: the number; throws when the journal could not be written
   if (display_.Due(Now())) display_.Show(View());
-  if (Now() >= next_status_) WriteStatus("running");
+  if (Now() >= next_status_) WriteStatus(disk_.Full(Now()) ? "paused" : "running");
 }
 
 // A status that cannot be written must not end the run.
@@ -454,6 +488,7 @@ RunView Coordinator::View() const {
 }
 
 void Coordinator::StopAll() {
+  stopping_ = true;
   for (const int rank : layout_.shards) SendMessage(world_, rank, kToShard, Stop{});
   for (const int rank : layout_.workers) SendMessage(world_, rank, kToWorker, Stop{});
 }
@@ -470,6 +505,7 @@ void Coordinator::WaitForByes(double seconds) {
   while (missing() && Now() < end) {
     const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::milliseconds(100)));
     if (!envelope) continue;
+    if (outcome_.stopped && !comm::wire::Whole(envelope->payload)) continue;  // its work is done again by the next run
     if (outcome_.stopped && TypeOf(world_, *envelope) == Selected::kType)
       continue;  // will be made again by the next run
     if (outcome_.stopped && TypeOf(world_, *envelope) == EmbedDone::kType) continue;

@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "common/comm/communicator.h"
+#include "common/log_file.h"
 #include "common/tokenizer/tokenizer.h"
+#include "coordinator/disk_watch.h"
 #include "coordinator/journal.h"
 #include "coordinator/layout.h"
 #include "coordinator/messages.h"
@@ -48,6 +50,8 @@ class Coordinator {
  private:
   struct Open {  // a query that is in a round, ready, or in flight
     double embed_ms = 0;
+    bool in_round = true;  // what is chosen for it has not come yet
+    int asked_again = 0;   // as something of it came damaged
     Selected selected;
   };
   struct Embedding {  // a batch at a worker
@@ -59,12 +63,21 @@ class Coordinator {
 
   void StartRounds();
   void SendEmbedding(int64_t round, Embedding* embedding);
+  void SendTexts(int64_t round, const Embedding& embedding);
   void ExpireEmbeddings();
   void SendRound(int64_t round, const std::vector<int64_t>& queries);
   void Dispatch();
+  void SendTask(int64_t query, int worker);
   void Handle(const comm::Envelope& envelope);
   void OnEmbedDone(const EmbedDone& done);
   void OnSelected(Selected selected);
+  void OnDamaged(int rank);
+  void OnDamagedAtRole(const Damaged& damaged, int rank);
+  void SendAgain(int worker, const Damaged& has);
+  void StartRound(const std::vector<int64_t>& queries);
+  void AskRoundsAgain();
+  bool ChooseAgain(int64_t query, const std::string& why);
+  void CountDamage(int rank);
   void OnTuneDone(const TuneDone& done, int rank);
   void GiveUp(int64_t query, const std::string& reason, int rank, int attempts);
   Row RowOf(int64_t query, const Selected& selected, const TuneDone& done, double embed_ms) const;
@@ -89,6 +102,8 @@ class Coordinator {
   const RunPlan& plan_;
   const RankContext& context_;
   RunFolder folder_;
+  std::optional<LogFile> log_;  // of the run folder
+  DiskWatch disk_;
   std::vector<Query> queries_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Tokenizer> tokenizer_;      // with --guard mark or drop: shards have none
@@ -104,6 +119,8 @@ class Coordinator {
   std::map<int64_t, std::string> last_failure_;
   std::vector<std::optional<StageEvent>> stages_;  // by worker: the last event of a task in flight
   std::vector<int64_t> finished_by_;               // by worker
+  bool stopping_ = false;                          // Stop was sent
+  int64_t damaged_ = 0;                            // messages, and tasks of which something had changed
   std::set<int> worker_byes_, shard_byes_;
   std::map<int, RankTraffic> traffic_;  // by rank, of those that said Bye
   bool stop_requested_ = false;         // by a signal to another rank

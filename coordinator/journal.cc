@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "common/error.h"
+#include "common/hash.h"
 #include "common/log.h"
 
 namespace hullft::coordinator {
@@ -57,6 +58,31 @@ class LineReader {
 
 }  // namespace
 
+namespace {
+constexpr std::string_view kSealStart = ",\"checksum\":\"", kSealEnd = "\"}";
+constexpr size_t kSealDigits = 16;
+constexpr size_t kSealBytes = kSealStart.size() + kSealDigits + kSealEnd.size();
+
+std::string Checksum(std::string_view json) {
+  return fmt::format("{:016x}", Hash64(json));
+}
+}  // namespace
+
+std::string SealedLine(const Row& row) {
+  std::string line = ToJsonLine(row);
+  const std::string checksum = Checksum(line);
+  line.pop_back();  // the object's closing brace comes after the checksum
+  return line.append(kSealStart).append(checksum).append(kSealEnd);
+}
+
+void CheckSeal(std::string_view line) {
+  if (line.size() < kSealBytes) return;
+  const std::string_view seal = line.substr(line.size() - kSealBytes);
+  if (!seal.starts_with(kSealStart) || !seal.ends_with(kSealEnd)) return;
+  const std::string json = std::string(line.substr(0, line.size() - kSealBytes)) + "}";
+  if (seal.substr(kSealStart.size(), kSealDigits) != Checksum(json)) throw DataError("its checksum does not fit");
+}
+
 JournalLength ScanJournal(const std::filesystem::path& path, const std::function<void(Row&&)>& visit) {
   JournalLength length;
   if (!std::filesystem::exists(path)) return length;
@@ -65,6 +91,7 @@ JournalLength ScanJournal(const std::filesystem::path& path, const std::function
     const auto bytes = static_cast<int64_t>(line->size()) + 1;
     Row row;
     try {
+      CheckSeal(*line);
       row = ParseRow(*line);
     } catch (const Error& error) {
       if (lines.AtEnd()) {  // a crash of the machine may leave a last line of the right length and wrong bytes
@@ -117,7 +144,7 @@ void Journal::RethrowLocked() const {
 }
 
 void Journal::Append(const Row& row) {
-  std::string line = ToJsonLine(row);
+  std::string line = SealedLine(row);
   line += '\n';
   {
     const std::lock_guard lock(mutex_);
@@ -156,7 +183,7 @@ void Journal::CommitLoop() {
       durable_bytes_ += static_cast<int64_t>(group.size());
     } catch (...) {
       failure = std::current_exception();
-      std::error_code ignored;  // the next opening cuts what this cannot
+      std::error_code ignored;  // ignored: the next opening cuts what this cannot
       std::filesystem::resize_file(path_, static_cast<uintmax_t>(durable_bytes_), ignored);
     }
     lock.lock();

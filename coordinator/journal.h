@@ -14,12 +14,19 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "common/files.h"
 #include "coordinator/row.h"
 
 namespace hullft::coordinator {
+
+// A row as it stands in the file: its JSON with one more field at the end, `checksum`, the hash of the line without it.
+// Without the line feed.
+std::string SealedLine(const Row& row);
+// Throws kData when a line has a checksum and it does not fit; lines of older versions have none.
+void CheckSeal(std::string_view line);
 
 struct JournalLength {
   int64_t whole_bytes = 0;  // up to the end of the last whole row
@@ -45,7 +52,8 @@ class Journal {
   Journal& operator=(const Journal&) = delete;
   ~Journal();  // makes everything durable that can be; call Flush first to learn of failures
 
-  const std::vector<Row>& recovered() const { return recovered_; }  // what earlier runs had written
+  const std::vector<Row>& recovered() const { return recovered_; }            // what earlier runs had written
+  std::vector<Row> TakeRecovered() { return std::exchange(recovered_, {}); }  // for good
 
   // Queues the row. Throws what the commit thread met (a full disk) since the last call.
   void Append(const Row& row);

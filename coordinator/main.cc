@@ -32,6 +32,7 @@ constexpr Command kCommands[] = {
     {"report", ReportCommand, "tables of runs, and a page with figures, from their journals"},
     {"status", StatusCommand, "how far a run is, from any machine that sees its folder"},
     {"compare", CompareCommand, "what two runs differ by, query by query"},
+    {"verify", VerifyCommand, "compute rows of a run again and compare"},
     {"index", IndexCommand, "build, info, verify, search: the corpus on disk"},
     {"embed", EmbedCommand, "texts to embeddings (.npy)"},
     {"select", SelectCommand, "choose a multiset for each target from a pool of embeddings"},
@@ -92,6 +93,7 @@ void BeforeConstructors(int argc, char** argv, char**) {
     Write("hullft " HULLFT_VERSION "\n");
     _exit(0);
   }
+  // ignored: only slower without it
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) ::setenv("GOMP_SPINCOUNT", "5000", 0);
 }
 __attribute__((section(".preinit_array"), used)) void (*const early)(int, char**, char**) = BeforeConstructors;

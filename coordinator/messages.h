@@ -6,8 +6,12 @@
 //   first shard -> shard        RoundWork                               tag kToShard
 //   shard      <-> shard        one Exchange per tag and round          tags kCandidates ... kTokens, kBests ...
 //   kLeakMarks;
-//                               or kRoundFailed
-//   any         -> coordinator  EmbedDone, Selected, StageEvent, TuneDone, Bye, Fatal, StopRequest  tag kToCoordinator
+//                               or kRoundFailed; kSayAgain asks for one that came damaged
+//   any         -> coordinator  EmbedDone, Selected, StageEvent, TuneDone, Bye, Damaged, Fatal,
+//                               StopRequest                         tag kToCoordinator
+//
+// A message whose checksum does not fit is asked for again (Damaged, SayAgain). Texts, tokens and embeddings carry
+// checksums of their own besides, from where they were first known to where they are used.
 //
 // The coordinator sees texts, tokens and numbers of queries, never a vector. Thread safety: values.
 #pragma once
@@ -27,6 +31,9 @@ namespace hullft::coordinator {
 using comm::wire::Failure;
 using comm::wire::Peer;
 
+// The code of a Failure that says: bytes are not those that were read or sent first. Doing it again helps.
+inline constexpr const char* kDamagedCode = "damaged";
+
 enum Tag : int {
   kToCoordinator = 100,
   kToShard,
@@ -42,16 +49,17 @@ enum Tag : int {
   kWinners,
   kLeakIds,
   kLeakMarks,
+  kSayAgain,
 };
 
 struct EmbedJob {
   static constexpr uint16_t kType = 101;
   int64_t round = 0;
   std::vector<int64_t> queries;
-  std::vector<std::string> texts;
+  std::vector<std::string> texts, text_hashes;  // HashHex of each
   template <class A>
   void Wire(A& a) {
-    a(round, queries, texts);
+    a(round, queries, texts, text_hashes);
   }
 };
 
@@ -139,19 +147,21 @@ struct IdList {
 
 struct Vectors {
   static constexpr uint16_t kType = 108;
-  std::vector<float> rows;  // [ids][d]
+  std::vector<float> rows;     // [ids][d]
+  std::vector<uint64_t> sums;  // of each row, from the corpus
   template <class A>
   void Wire(A& a) {
-    a(rows);
+    a(rows, sums);
   }
 };
 
 struct TokenLists {
   static constexpr uint16_t kType = 109;
   std::vector<std::vector<int32_t>> tokens;  // of each id
+  std::vector<uint64_t> sums;                // of each list, from the corpus
   template <class A>
   void Wire(A& a) {
-    a(tokens);
+    a(tokens, sums);
   }
 };
 
@@ -199,9 +209,10 @@ struct Bests {
 struct Training {
   std::vector<int32_t> tokens;
   int count = 0;
+  uint64_t sum = 0;  // of the tokens, from the corpus: the worker compares
   template <class A>
   void Wire(A& a) {
-    a(tokens, count);
+    a(tokens, count, sum);
   }
 };
 
@@ -254,12 +265,12 @@ struct UntunedScore {
 struct TuneJob {
   static constexpr uint16_t kType = 112;
   int64_t query = 0;
-  std::string text;
+  std::string text, text_hash;  // HashHex of it
   std::vector<Training> training;
   std::optional<UntunedScore> untuned;  // from --score-cache
   template <class A>
   void Wire(A& a) {
-    a(query, text, training, untuned);
+    a(query, text, text_hash, training, untuned);
   }
 };
 
@@ -324,6 +335,28 @@ struct Bye {
   }
 };
 
+// A message to this role was not what had been sent. A worker says what it has, and is sent the rest again; the first
+// shard's rounds are asked for again.
+struct Damaged {
+  static constexpr uint16_t kType = 125;
+  bool worker = true;                  // or shard
+  std::vector<int64_t> tasks, rounds;  // a worker's: queries to finetune on, rounds to embed for
+  template <class A>
+  void Wire(A& a) {
+    a(worker, tasks, rounds);
+  }
+};
+
+// Between shards: the last message under this tag came damaged.
+struct SayAgain {
+  static constexpr uint16_t kType = 126;
+  int tag = 0;
+  template <class A>
+  void Wire(A& a) {
+    a(tag);
+  }
+};
+
 // A role cannot go on: the run ends with this error.
 struct Fatal {
   static constexpr uint16_t kType = 116;
@@ -343,6 +376,12 @@ struct StopRequest {
     a(signal);
   }
 };
+
+// What is left of a damaged message to a shard or a worker says as much: nothing else is as short as Stop.
+inline bool WasStop(const comm::Envelope& damaged) {
+  static const size_t stop_bytes = comm::wire::Encode(Stop::kType, Stop{}).size();
+  return damaged.payload.size() == stop_bytes;
+}
 
 inline Bye MakeBye(const comm::Communicator& world, bool worker) {
   const comm::Traffic traffic = world.traffic();

@@ -40,6 +40,7 @@ class ShardRole {
 
  private:
   void Handle(const comm::Envelope& envelope);
+  void OnDamaged(const comm::Envelope& envelope);
   void StartRounds();  // first shard: of the jobs whose targets have come
   std::vector<float> StoredTargets(const RoundJob& job) const;
   void DoRound(const RoundWork& work);
@@ -68,6 +69,7 @@ class WorkerRole {
 
  private:
   void Handle(const comm::Envelope& envelope);
+  void OnDamaged(const comm::Envelope& envelope);
   void WorkLane(int lane);  // a thread: takes jobs until Stop
   bool DoNext(int lane);    // waits for a job and does it; false: stopped
   void Embed(const EmbedJob& job);
@@ -83,6 +85,7 @@ class WorkerRole {
   std::condition_variable work_;
   std::deque<EmbedJob> embeddings_;  // these first: all other workers wait for what comes of them
   std::deque<TuneJob> jobs_;
+  std::set<int64_t> working_;  // queries that lanes are at
   bool embedding_ = false;
   int64_t tasks_begun_ = 0;
   bool stopped_ = false;

@@ -5,12 +5,17 @@
 #include <utility>
 
 #include "common/error.h"
+#include "common/hash.h"
+#include "common/log.h"
 #include "common/parallel.h"
+#include "common/test_faults.h"
 #include "coordinator/round_exchange.h"
 #include "coordinator/round_own.h"
 
 namespace hullft::coordinator {
 namespace {
+
+constexpr size_t kRemembered = 2;  // messages to each shard: the last, and the one that a slower shard still waits for
 
 double MillisecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
@@ -40,6 +45,41 @@ auto Round::TellFailures(const Function& body) {
     }
     throw;
   }
+}
+
+void Round::SendAll(int tag, std::vector<std::string> payloads) {
+  if (shards_.size() == 1) return;
+  for (size_t s = 0; s < shards_.size(); ++s) {
+    if (s != static_cast<size_t>(self_)) world_.Send(shards_[s], tag, payloads[s]);
+  }
+  if (sent_.size() == kRemembered) sent_.pop_front();
+  sent_.emplace_back(tag, std::move(payloads));
+}
+
+void Round::Announce(const RoundWork& work) {
+  if (shards_.size() == 1) return;  // encoding costs
+  SendAll(kToShard, std::vector<std::string>(shards_.size(), comm::wire::Encode(RoundWork::kType, work)));
+}
+
+// A request or an error that is damaged cannot be asked for: the run ends, and goes on from its journal.
+void Round::AskAgain(const comm::Envelope& damaged) {
+  const std::string from =
+      fmt::format("rank {} on {}", damaged.source, world_.hosts()[static_cast<size_t>(damaged.source)]);
+  if (damaged.tag == kSayAgain || damaged.tag == kRoundFailed)
+    throw Error(Code::kPeer, "a message from " + from + " came damaged", "start the run again");
+  spdlog::warn("a message from {} came damaged and is asked for again", from);
+  SendMessage(world_, damaged.source, kSayAgain, SayAgain{damaged.tag});
+}
+
+void Round::Repeat(const comm::Envelope& request) {
+  const int tag = Decode<SayAgain>(world_, request).tag;
+  const auto place = std::ranges::find(shards_, request.source);
+  HULLFT_CHECK(place != shards_.end());
+  for (auto sent = sent_.rbegin(); sent != sent_.rend(); ++sent) {
+    if (sent->first == tag)
+      return world_.Send(request.source, tag, sent->second[static_cast<size_t>(place - shards_.begin())]);
+  }
+  throw Error(Code::kPeer, fmt::format("rank {} asks again for a message of tag {} that is gone", request.source, tag));
 }
 
 std::vector<Selected> Round::Run(const RoundWork& work) {
@@ -122,6 +162,7 @@ void Round::Choose(const RoundWork& work, std::vector<Own>* own) const {
     result.leak_marked = query.pool.marked;
     result.leak_dropped = query.pool.dropped;
     const auto start = std::chrono::steady_clock::now();
+    if (result.failure) return;  // damaged on its way here
     try {
       if (query.pool.ids.empty() && query.pool.dropped > 0) {
         throw Error(Code::kData,
@@ -160,15 +201,24 @@ void Round::FetchTokens(std::vector<Own>* own) {
   const std::vector<IdList> asked = Exchange(kTokenIds, std::move(requests));
   for (size_t s = 0; s < asked.size(); ++s) {
     answers[s].tokens.resize(asked[s].ids.size());
+    answers[s].sums.resize(asked[s].ids.size());
     ByHolder(asked[s].ids, [&](const index::Partition& holder, auto ids, auto places) {
       auto read = holder.ReadTokens(ids);
-      for (size_t i = 0; i < places.size(); ++i) answers[s].tokens[places[i]] = std::move(read[i]);
+      for (size_t i = 0; i < places.size(); ++i) {
+        answers[s].sums[places[i]] = holder.TokensSum(ids[i], read[i]);
+        if (test_faults::Strikes(test_faults::Kind::kTokens))
+          test_faults::FlipBit(read[i].data(), static_cast<int64_t>(read[i].size() * sizeof(int32_t)));
+        answers[s].tokens[places[i]] = std::move(read[i]);
+      }
     });
   }
   std::vector<TokenLists> tokens = Exchange(kTokens, std::move(answers));
   for (size_t s = 0; s < tokens.size(); ++s) {
-    HULLFT_CHECK(tokens[s].tokens.size() == places[s].size());
-    for (size_t i = 0; i < places[s].size(); ++i) places[s][i]->tokens = std::move(tokens[s].tokens[i]);
+    HULLFT_CHECK(tokens[s].tokens.size() == places[s].size() && tokens[s].sums.size() == places[s].size());
+    for (size_t i = 0; i < places[s].size(); ++i) {
+      places[s][i]->tokens = std::move(tokens[s].tokens[i]);
+      places[s][i]->sum = tokens[s].sums[i];
+    }
   }
 }
 

@@ -24,9 +24,12 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "common/comm/communicator.h"
@@ -77,6 +80,12 @@ class Round {
   std::vector<Selected> Run(const RoundWork& work);
   // Collective like Run: steps 1 to 3 only, the pools of this shard's own queries in their order.
   std::vector<QueryPool> Pools(const RoundWork& work);
+  // Sends what another shard asks for again (SayAgain). Run does this by itself; between two runs it is the caller's.
+  void Repeat(const comm::Envelope& request);
+  // Asks the sender for a message that came damaged. Throws kPeer for what cannot be sent again.
+  void AskAgain(const comm::Envelope& damaged);
+  // The first shard: sends the work to the other shards.
+  void Announce(const RoundWork& work);
 
  private:
   struct Own;  // what the owner knows of one of its queries
@@ -99,7 +108,8 @@ class Round {
                 const std::function<void(const index::Partition&, std::span<const index::SequenceId> ids,
                                          std::span<const size_t> places)>& read) const;
   template <class T>
-  std::vector<T> Exchange(int tag, std::vector<T> out) const;
+  std::vector<T> Exchange(int tag, std::vector<T> out);
+  void SendAll(int tag, std::vector<std::string> payloads);
 
   comm::Communicator& world_;
   const std::vector<int> shards_;
@@ -108,6 +118,9 @@ class Round {
   const RoundSettings settings_;
   const int dim_;
   std::unique_ptr<Oracle> oracle_;  // made when it is first asked
+  // What was sent last, tag and payload by shard, for those to whom it came damaged. In lockstep nobody is further
+  // behind.
+  std::deque<std::pair<int, std::vector<std::string>>> sent_;
 };
 
 }  // namespace hullft::coordinator

@@ -8,6 +8,7 @@
 #include "coordinator/round_exchange.h"
 #include "coordinator/round_own.h"
 #include "coordinator/select/pool.h"
+#include "index/sequence_sums.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -154,10 +155,15 @@ void Round::FetchVectors(std::vector<Own*>& wanted) {
   const std::vector<IdList> asked = Exchange(kVectorIds, std::move(requests));
   for (size_t s = 0; s < asked.size(); ++s) {
     answers[s].rows.resize(asked[s].ids.size() * d);
+    answers[s].sums.resize(asked[s].ids.size());
     ByHolder(asked[s].ids, [&](const index::Partition& holder, auto ids, auto places) {
       std::vector<float> read(ids.size() * d);
       holder.ReadEmbeddings(ids, read);
-      for (size_t i = 0; i < places.size(); ++i) std::copy_n(&read[i * d], d, &answers[s].rows[places[i] * d]);
+      for (size_t i = 0; i < places.size(); ++i) {
+        const auto row = std::span<const float>(read).subspan(i * d, d);
+        std::ranges::copy(row, &answers[s].rows[places[i] * d]);
+        answers[s].sums[places[i]] = holder.EmbeddingSum(ids[i], row);
+      }
     });
   }
   const std::vector<Vectors> vectors = Exchange(kVectors, std::move(answers));
@@ -167,10 +173,14 @@ void Round::FetchVectors(std::vector<Own*>& wanted) {
     query->vectors.reserve(query->candidates.size() * d);
     for (const Candidate& candidate : query->candidates) {
       const auto s = static_cast<size_t>(candidate.shard);
-      HULLFT_CHECK(at[s] + d <= vectors[s].rows.size());
-      query->vectors.insert(query->vectors.end(), vectors[s].rows.begin() + static_cast<int64_t>(at[s]),
-                            vectors[s].rows.begin() + static_cast<int64_t>(at[s] + d));
-      at[s] += d;
+      HULLFT_CHECK((at[s] + 1) * d <= vectors[s].rows.size() && at[s] < vectors[s].sums.size());
+      const auto row = std::span(vectors[s].rows).subspan(at[s] * d, d);
+      query->vectors.insert(query->vectors.end(), row.begin(), row.end());
+      if (index::SumOf(std::span<const float>(row)) != vectors[s].sums[at[s]]) {
+        query->result.failure =
+            Failure{kDamagedCode, fmt::format("the embedding of sequence {} changed on its way", candidate.id), ""};
+      }
+      ++at[s];
     }
   }
 }

@@ -16,7 +16,7 @@ RunFolder::RunFolder(fs::path folder, const Identity& identity) : folder_(std::m
 
 RunFolder::~RunFolder() {
   if (!made_ || started_) return;
-  std::error_code ignored;
+  std::error_code ignored;  // ignored: an empty folder that stays is taken by the next run
   fs::remove(folder_ / "lock", ignored);
   fs::remove(folder_, ignored);  // fails when rejects.jsonl is there, which is meant to stay
 }

@@ -12,7 +12,7 @@ namespace hullft::coordinator {
 inline constexpr double kStatusInterval = 5;  // s between two writings
 
 struct RunStatus {
-  std::string state = "running";  // or "finished", "stopped"
+  std::string state = "running";  // or "paused" (the disk is almost full), "finished", "stopped"
   std::string host;               // of rank 0
   double updated = 0;             // Unix time in s, by that host's clock
   RunView view;

@@ -120,6 +120,14 @@ Outcome Scheduler::Failed(int64_t task, int worker, double now) {
   return EndAttempt(task, worker, true) ? Outcome::kAccepted : Outcome::kRetry;
 }
 
+void Scheduler::Withdraw(int64_t task, int worker, double now) {
+  TakeOff(task, worker, now);
+  const auto held = tasks_.find(task);
+  if (held == tasks_.end()) return;
+  ready_.erase({held->second.cost, task});
+  tasks_.erase(held);
+}
+
 double Scheduler::Deadline(double cost) const {
   if (slowest_rate_ == 0) return std::max(options_.first_deadline, options_.min_deadline);
   return std::max(options_.min_deadline, options_.deadline_factor * slowest_rate_ * cost);
@@ -154,6 +162,12 @@ int64_t Scheduler::in_flight() const {
 
 int64_t Scheduler::in_flight(int worker) const {
   return static_cast<int64_t>(workers_.at(static_cast<size_t>(worker)).queue.size());
+}
+
+std::vector<int64_t> Scheduler::HeldBy(int worker) const {
+  std::vector<int64_t> tasks;
+  for (const Held& held : workers_.at(static_cast<size_t>(worker)).queue) tasks.push_back(held.task);
+  return tasks;
 }
 
 int Scheduler::attempts(int64_t task) const {

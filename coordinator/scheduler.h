@@ -58,6 +58,9 @@ class Scheduler {
   std::optional<Assignment> Next(double now);
   Outcome Finished(int64_t task, int worker, double now);
   Outcome Failed(int64_t task, int worker, double now);
+  // Forgets a task that this worker answered, as if it had never been added; it may be added again. What another worker
+  // still makes of it is late.
+  void Withdraw(int64_t task, int worker, double now);
   // Takes back tasks whose deadline has passed. Returns those that are given up as no attempt is left; the others are
   // ready.
   std::vector<int64_t> Expire(double now);
@@ -66,7 +69,8 @@ class Scheduler {
   int64_t open() const { return static_cast<int64_t>(tasks_.size()); }  // added, not ended
   int64_t in_flight() const;                                            // attempts out, of tasks that have not ended
   int64_t in_flight(int worker) const;
-  int attempts(int64_t task) const;  // handed out so far; 0 for a task that has ended
+  std::vector<int64_t> HeldBy(int worker) const;  // handed out to it and not answered, in order
+  int attempts(int64_t task) const;               // handed out so far; 0 for a task that has ended
   // Of all workers' time, or of one's, since the first task was handed out: 0 to 1.
   double busy_share(double now) const;
   double busy_share(int worker, double now) const;

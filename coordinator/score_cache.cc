@@ -79,7 +79,7 @@ ScoreCache::ScoreCache(const std::string& path)
     if (std::filesystem::file_size(path_) == 0) Append(kHeader);
     Read();
   } catch (...) {
-    ::close(fd_);
+    ::close(fd_);  // ignored: nothing is lost by it
     throw;
   }
   if (damaged_ > 0) {
@@ -88,7 +88,7 @@ ScoreCache::ScoreCache(const std::string& path)
 }
 
 ScoreCache::~ScoreCache() {
-  ::close(fd_);
+  ::close(fd_);  // ignored: nothing is lost by it
 }
 
 void ScoreCache::Read() {

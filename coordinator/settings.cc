@@ -121,6 +121,10 @@ void RunSettings::Bind(OptionTable* table) {
   table->Group("Work");
   table->Add("check-weights", &check_weights, "hash the base weights before every query (to find bad memory)")
       .NotPartOfResult();
+  table
+      ->Add("paranoid", &paranoid,
+            "trust no memory: --check-weights, and every vector is compared with its checksum whenever it is read")
+      .NotPartOfResult();
   table->Add("workers", &workers, "worker ranks of one process, each with its own model; 0: one")
       .Range(0, 1024)
       .NotPartOfResult();
@@ -159,6 +163,12 @@ void RunSettings::Bind(OptionTable* table) {
             "memory of a shard for texts and tokens of its stores that were read lately; vectors are mapped besides")
       .Unit("MB")
       .Range(1, 1e7)
+      .NotPartOfResult();
+  table
+      ->Add("disk-reserve", &disk_reserve,
+            "free space on the output's disk below which the run waits until there is more; 0: never")
+      .Unit("MB")
+      .Range(0, 1e9)
       .NotPartOfResult();
   table->Add("quiet", &quiet, "no progress display").NotPartOfResult();
 }

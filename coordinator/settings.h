@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,7 @@ struct RunSettings : SelectionFlags {
   int workers = 0;             // worker ranks of one process; 0: one, which shares its rank with coordinator and shard
   std::string precision = "float32";  // of matrix products: see worker::TunerOptions
   bool check_weights = false;
+  bool paranoid = false;        // check_weights, and vectors compared with their checksums whenever they are read
   std::string device = "auto";  // of the workers: see worker::ChooseDevice
   int threads = 0;              // of this process, shared out among its workers; 0: UsableCores()
   int batch = 32;               // B, queries of one round; changes speed, not results
@@ -51,7 +53,9 @@ struct RunSettings : SelectionFlags {
   double task_timeout = 3600;   // seconds until a task is given to another worker, while no task's time is known yet
   double grace = 30;            // seconds that running tasks get to finish after INT, TERM or USR1
   std::string layout;           // which rank plays which role (coordinator/layout.h); "": the default
+  int disk_reserve = 16;        // MB: the run waits while less is free on the disk of `output`
   bool quiet = false;
+  std::set<int64_t> only = {};  // record numbers of the queries to run, not an option; empty: all
 
   // Binds every field to its flag. The table and this object must live equally long.
   void Bind(OptionTable* table);

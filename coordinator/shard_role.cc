@@ -88,6 +88,9 @@ ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunS
   PartitionOpener opener(settings, corpus, world.hosts()[static_cast<size_t>(world.rank())],
                          self_ == 0 && !settings.quiet);
   partitions_ = opener.Open(layout.partitions[static_cast<size_t>(self_)]);
+  if (settings.paranoid) {
+    for (const auto& partition : partitions_) partition->CheckEveryRead();
+  }
   if (self_ == 0 && !settings.query_embeddings.empty()) {
     stored_ = std::make_unique<NpyFile>(settings.query_embeddings);
     CheckStored(*stored_, settings.query_embeddings, dim_);
@@ -118,7 +121,7 @@ void ShardRole::SetCoverage(double coverage) {
 }
 
 void ShardRole::Run() {
-  const int tags[] = {kToShard};
+  const int tags[] = {kToShard, kSayAgain};
   while (!stopped_) {
     if (const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::seconds(1))))
       Handle(*envelope);
@@ -128,6 +131,8 @@ void ShardRole::Run() {
 }
 
 void ShardRole::Handle(const comm::Envelope& envelope) {
+  if (!comm::wire::Whole(envelope.payload)) return OnDamaged(envelope);
+  if (envelope.tag == kSayAgain) return round_->Repeat(envelope);
   switch (TypeOf(world_, envelope)) {
     case RoundJob::kType:
       jobs_.push_back(Decode<RoundJob>(world_, envelope));
@@ -145,6 +150,17 @@ void ShardRole::Handle(const comm::Envelope& envelope) {
       break;
     default:
       ThrowUnexpected(world_, envelope);
+  }
+}
+
+// Jobs and targets come to the first shard, from coordinator and workers; the others get their work from the first.
+void ShardRole::OnDamaged(const comm::Envelope& envelope) {
+  if (envelope.tag == kToShard && WasStop(envelope)) {
+    stopped_ = true;
+  } else if (envelope.tag == kToShard && self_ == 0) {
+    SendMessage(world_, 0, kToCoordinator, Damaged{/*worker=*/false, {}, {}});
+  } else {
+    round_->AskAgain(envelope);
   }
 }
 
@@ -187,7 +203,7 @@ void ShardRole::StartRounds() {
     }
     done_rounds_.insert(job->round);
     job = jobs_.erase(job);
-    for (size_t s = 1; s < shards_.size(); ++s) SendMessage(world_, shards_[s], kToShard, work);
+    round_->Announce(work);
     DoRound(work);
   }
 }

@@ -55,7 +55,7 @@ void WorkerModels::LoadTuner(const worker::WeightExchange& exchange) {
   options.device = worker::ChooseDevice(settings_.device, exchange.node.rank);
   options.threads = std::max(1, threads_);
   options.precision = settings_.precision;
-  options.check_weights = settings_.check_weights;
+  options.check_weights = settings_.check_weights || settings_.paranoid;
   options.adapter = settings_.adapter;
   options.own_stream = settings_.queries_per_worker > 1;
   worker::Together(exchange.all, exchange.host, [&] {

@@ -3,9 +3,35 @@
 #include <thread>
 
 #include "common/error.h"
+#include "common/hash.h"
+#include "common/log.h"
 #include "coordinator/roles.h"
+#include "index/sequence_sums.h"
 
 namespace hullft::coordinator {
+namespace {
+
+// What a task brings must be what the corpus and the queries held when they were read first.
+std::optional<Failure> DamageOf(const TuneJob& job) {
+  const auto damage = [&](const std::string& what) {
+    return Failure{kDamagedCode, fmt::format("{} of query {} changed on its way to the worker", what, job.query), ""};
+  };
+  if (HashHex(job.text) != job.text_hash) return damage("the text");
+  for (size_t i = 0; i < job.training.size(); ++i) {
+    const Training& training = job.training[i];
+    if (index::SumOf(std::span<const int32_t>(training.tokens)) != training.sum)
+      return damage(fmt::format("training sequence {}", i));
+  }
+  return std::nullopt;
+}
+
+bool Arrived(const EmbedJob& job) {
+  bool whole = job.texts.size() == job.text_hashes.size();
+  for (size_t i = 0; whole && i < job.texts.size(); ++i) whole = HashHex(job.texts[i]) == job.text_hashes[i];
+  return whole;
+}
+
+}  // namespace
 
 void WorkerRole::Run() {
   std::vector<std::thread> threads;
@@ -64,17 +90,25 @@ bool WorkerRole::DoNext(int lane) {
   const TuneJob job = std::move(jobs_.front());
   jobs_.pop_front();
   const int64_t number = ++tasks_begun_;
+  working_.insert(job.query);
   lock.unlock();
   SendMessage(world_, 0, kToCoordinator, Tune(job, number, lane));
+  lock.lock();
+  working_.erase(job.query);
   return true;
 }
 
 void WorkerRole::Handle(const comm::Envelope& envelope) {
   const std::lock_guard lock(mutex_);
   work_.notify_one();
+  if (!comm::wire::Whole(envelope.payload)) return OnDamaged(envelope);
   switch (TypeOf(world_, envelope)) {
     case EmbedJob::kType:
       embeddings_.push_back(Decode<EmbedJob>(world_, envelope));
+      if (!Arrived(embeddings_.back())) {
+        embeddings_.pop_back();
+        OnDamaged(envelope);
+      }
       break;
     case TuneJob::kType:
       jobs_.push_back(Decode<TuneJob>(world_, envelope));
@@ -86,6 +120,20 @@ void WorkerRole::Handle(const comm::Envelope& envelope) {
     default:
       ThrowUnexpected(world_, envelope);
   }
+}
+
+// The mutex is held.
+void WorkerRole::OnDamaged(const comm::Envelope& envelope) {
+  if (WasStop(envelope)) {
+    stopped_ = true;
+    return;
+  }
+  spdlog::warn("a message to rank {} came damaged and is asked for again", world_.rank());
+  Damaged damaged;
+  damaged.tasks.assign(working_.begin(), working_.end());
+  for (const TuneJob& job : jobs_) damaged.tasks.push_back(job.query);
+  for (const EmbedJob& job : embeddings_) damaged.rounds.push_back(job.round);
+  SendMessage(world_, 0, kToCoordinator, damaged);
 }
 
 // The vectors go straight to the first shard, the coordinator only learns that they are there. When the batch fails,
@@ -122,9 +170,12 @@ TuneDone WorkerRole::Tune(const TuneJob& job, int64_t number, int lane) {
   TuneDone done;
   hooks_.BeforeTask(world_.rank(), number);
   try {
-    done = tasks_.Tune(lane, job, [&](Stage stage, int64_t step, int64_t steps) {
-      Report({job.query, stage, step, steps});
-    });
+    done.failure = DamageOf(job);
+    if (!done.failure) {
+      done = tasks_.Tune(lane, job, [&](Stage stage, int64_t step, int64_t steps) {
+        Report({job.query, stage, step, steps});
+      });
+    }
   } catch (const std::exception& error) {  // c10::Error and std::bad_alloc among them: the worker lives on
     done.failure = Failure::From(error);
   }

@@ -39,7 +39,7 @@ BlockChecks::BlockChecks(std::filesystem::path path, std::span<const std::byte> 
 void BlockChecks::Check(size_t begin, size_t end) const {
   if (begin >= end) return;
   for (size_t block = begin / kCheckedBlock; block <= (end - 1) / kCheckedBlock; ++block) {
-    if (good_[block].load(std::memory_order_relaxed) != 0) continue;
+    if (remembers_ && good_[block].load(std::memory_order_relaxed) != 0) continue;
     const size_t at = block * kCheckedBlock;
     const auto bytes = bytes_.subspan(at, std::min(kCheckedBlock, bytes_.size() - at));
     uint64_t wanted = 0;

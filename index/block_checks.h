@@ -33,11 +33,14 @@ class BlockChecks {
   BlockChecks(std::filesystem::path path, std::span<const std::byte> bytes, std::span<const std::byte> sums);
   // Checks the blocks that hold bytes [begin, end), unless they were. Throws kData, naming the file.
   void Check(size_t begin, size_t end) const;
+  // From now on also blocks that were checked before. Not while another thread checks.
+  void CheckEveryRead() { remembers_ = false; }
 
  private:
   const std::filesystem::path path_;
   const std::span<const std::byte> bytes_, sums_;
   mutable std::vector<std::atomic<uint8_t>> good_;  // of each block
+  bool remembers_ = true;
 };
 
 }  // namespace hullft::index

@@ -90,7 +90,7 @@ class Builder {
                         error.hint(), error.hint().empty() ? "" : "; ", building_.string()),
             error.where());
       }
-      std::error_code ignored;
+      std::error_code ignored;  // ignored: the next build removes what this cannot
       fs::remove_all(building_, ignored);
       throw;
     }
@@ -340,7 +340,7 @@ class Builder {
 
   // True when finished embeddings would be lost with the working folder.
   bool HoldsWork() const {
-    std::error_code ignored;
+    std::error_code ignored;  // ignored: what cannot be looked at holds nothing that could be used
     for (int p = 0; p < settings_.partitions; ++p) {
       if (fs::exists(PartitionFolder(building_, p) / "manifest.json", ignored)) return true;
       const fs::path log = LogFile(building_, p);
@@ -353,7 +353,7 @@ class Builder {
   struct LockFile {
     explicit LockFile(fs::path p) : path(std::move(p)), held(path) {}
     ~LockFile() {
-      std::error_code ignored;
+      std::error_code ignored;  // ignored: a lock file that stays locks nobody out
       fs::remove(path, ignored);
     }
     fs::path path;

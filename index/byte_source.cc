@@ -24,12 +24,12 @@ class PlainSource : public ByteSource {
     struct stat info {};
     const bool known = ::fstat(fd_, &info) == 0;
     if (known && S_ISDIR(info.st_mode)) {
-      ::close(fd_);
+      ::close(fd_);  // ignored: nothing is lost by it
       throw DataError("{} is a folder, a file was expected", path);
     }
     if (offset > 0 && ::lseek(fd_, offset, SEEK_SET) < 0) {
       const Error error = IoError("seek in", path);
-      ::close(fd_);
+      ::close(fd_);  // ignored: nothing is lost by it
       throw error;
     }
   }

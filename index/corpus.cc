@@ -6,6 +6,7 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
+#include "common/test_faults.h"
 #include "index/faiss_index.h"
 #include "index/manifest.h"
 #include "index/partition_files.h"
@@ -50,7 +51,8 @@ struct Partition::Impl {
         id_file(f / kIdsFile),
         type(IndexType::Parse(manifest.index, manifest.dim)),
         flat(OpenFlatIndex(f, manifest)),
-        store(f / kStoreFolder, manifest.embedding_type, std::move(cache)) {
+        store(f / kStoreFolder, manifest.embedding_type, std::move(cache)),
+        sums(OpenSequenceSums(f, manifest)) {
     CheckHash(folder / kIdsFile, EntryOf(manifest, kIdsFile), HashFileHex(folder / kIdsFile));
     if (type.kind != IndexKind::kFlat) faiss = FaissIndex::Open(folder / kIndexFile, type, flat->rows(), effort);
     ids = {reinterpret_cast<const SequenceId*>(id_file.bytes().data()), id_file.bytes().size() / sizeof(SequenceId)};
@@ -62,6 +64,24 @@ struct Partition::Impl {
     return at != ids.end() && *at == id ? at - ids.begin() : -1;
   }
 
+  // Compares what was read with its checksum, and reads once more what differs.
+  template <class Value, class Read, class Differs>
+  std::vector<Value> Checked(std::span<const SequenceId> wanted, const Read& read, const Differs& differs) const {
+    std::vector<Value> values = read(wanted);
+    for (size_t i = 0; sums != nullptr && i < wanted.size(); ++i) {
+      const SequenceSums& sum = (*sums)[Row(wanted[i])];
+      if (!differs(values[i], sum)) continue;
+      values[i] = std::move(read(wanted.subspan(i, 1))[0]);
+      if (differs(values[i], sum)) throw Damaged(wanted[i]);
+    }
+    return values;
+  }
+  Error Damaged(SequenceId id) const {
+    return Error(Code::kData,
+                 fmt::format("{}: what is read of sequence {} is not what was built", folder.string(), id.value),
+                 "bad memory, or a damaged file: hullft index verify on the corpus tells which");
+  }
+
   const fs::path folder;
   const PartitionManifest manifest;
   const MappedFile id_file;
@@ -69,6 +89,7 @@ struct Partition::Impl {
   const std::unique_ptr<FlatIndex> flat;
   std::unique_ptr<FaissIndex> faiss;  // where the index is not Flat
   const StoreReader store;
+  const std::unique_ptr<SequenceSumsFile> sums;  // null: an older build
   std::span<const SequenceId> ids;
 };
 
@@ -136,8 +157,21 @@ void Partition::ReadEmbeddings(std::span<const SequenceId> ids, std::span<float>
   }
   this->rows().Prefetch(rows);
   std::vector<float> scratch;
-  for (size_t i = 0; i < rows.size(); ++i)
-    std::ranges::copy(this->rows().Get(static_cast<size_t>(rows[i]), 1, &scratch), out.begin() + i * d);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto row = out.subspan(i * d, d);
+    std::ranges::copy(this->rows().Get(static_cast<size_t>(rows[i]), 1, &scratch), row.begin());
+    if (SumOf(std::span<const float>(row)) != EmbeddingSum(ids[i], row)) throw impl_->Damaged(ids[i]);
+  }
+}
+
+uint64_t Partition::TokensSum(SequenceId id, std::span<const int32_t> read) const {
+  return impl_->sums ? (*impl_->sums)[impl_->Row(id)].tokens : SumOf(read);
+}
+uint64_t Partition::EmbeddingSum(SequenceId id, std::span<const float> read) const {
+  return impl_->sums ? (*impl_->sums)[impl_->Row(id)].embedding : SumOf(read);
+}
+void Partition::CheckEveryRead() {
+  impl_->flat->CheckEveryRead();
 }
 
 std::vector<int32_t> Partition::ReadTokens(SequenceId id) const {
@@ -147,10 +181,20 @@ std::string Partition::ReadText(SequenceId id) const {
   return std::move(ReadTexts({&id, 1})[0]);
 }
 std::vector<std::vector<int32_t>> Partition::ReadTokens(std::span<const SequenceId> ids) const {
-  return impl_->store.Tokens(ids);
+  const auto read = [this](std::span<const SequenceId> wanted) {
+    auto tokens = impl_->store.Tokens(wanted);
+    if (!tokens.empty() && test_faults::Strikes(test_faults::Kind::kRead))
+      test_faults::FlipBit(tokens[0].data(), static_cast<int64_t>(tokens[0].size() * sizeof(int32_t)));
+    return tokens;
+  };
+  return impl_->Checked<std::vector<int32_t>>(ids, read, [](const auto& tokens, const SequenceSums& sum) {
+    return SumOf(std::span<const int32_t>(tokens)) != sum.tokens;
+  });
 }
 std::vector<std::string> Partition::ReadTexts(std::span<const SequenceId> ids) const {
-  return impl_->store.Texts(ids);
+  const auto read = [this](std::span<const SequenceId> wanted) { return impl_->store.Texts(wanted); };
+  return impl_->Checked<std::string>(
+      ids, read, [](const std::string& text, const SequenceSums& sum) { return Hash64(text) != sum.text; });
 }
 std::string Partition::ReadMetadata(SequenceId id) const {
   return impl_->store.Metadata(id);

@@ -75,7 +75,8 @@ class Partition {
   EmbeddingRows rows() const;
   std::span<const SequenceId> ids() const;
 
-  // Each of these throws kData when an id is not in this partition. Those of several ids answer in their order.
+  // Each of these throws kData when an id is not in this partition. Those of several ids answer in their order. What is
+  // read is compared with its checksum from the build and read again once where it differs; a second time is kData.
   bool Contains(SequenceId id) const;
   void ReadEmbedding(SequenceId id, std::span<float> out) const;                     // d values
   void ReadEmbeddings(std::span<const SequenceId> ids, std::span<float> out) const;  // row-major [ids][d]
@@ -84,6 +85,13 @@ class Partition {
   std::vector<int32_t> ReadTokens(SequenceId id) const;
   std::string ReadText(SequenceId id) const;
   std::string ReadMetadata(SequenceId id) const;  // the record's "meta" as JSON text, "" when it had none
+
+  // The checksums of a sequence from the build, to go with what was read of it until it is used; of an older build,
+  // made from the tokens or the embedding given.
+  uint64_t TokensSum(SequenceId id, std::span<const int32_t> read) const;
+  uint64_t EmbeddingSum(SequenceId id, std::span<const float> read) const;
+  // From now on vectors are compared with their checksums whenever they are read, not once.
+  void CheckEveryRead();
 
  private:
   Partition();

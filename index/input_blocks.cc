@@ -20,7 +20,7 @@ std::vector<InputBlock> CutIntoBlocks(std::span<const InputFile> inputs, int64_t
   std::vector<InputBlock> blocks;
   for (const InputFile& input : inputs) {
     const bool plain = input.is_text || ByteSource::IsPlain(input.path);
-    std::error_code no_size;  // a pipe has none
+    std::error_code no_size;  // ignored: a pipe has none
     const auto measured = fs::is_regular_file(input.path) ? fs::file_size(input.path, no_size) : 0;
     const auto bytes = static_cast<int64_t>(no_size ? 0 : measured);
     if (input.is_text || !plain || bytes <= block_bytes) {

@@ -65,7 +65,7 @@ InputCounts ReadTextFile(const InputFile& file, const InputOptions& options, Rej
 std::vector<InputFile> ListInputs(const std::vector<std::string>& inputs) {
   std::vector<InputFile> files;
   for (const std::string& input : inputs) {
-    std::error_code error;
+    std::error_code error;  // ignored: `status` says that there is nothing
     const fs::file_status status = fs::status(input, error);
     if (!fs::exists(status)) throw Error(Code::kData, input + " does not exist", "check --input");
     if (fs::is_directory(status)) {

@@ -90,7 +90,7 @@ void MakeCopy(const fs::path& source, const fs::path& copy, const std::string& m
     fs::rename(partial, copy);
     FsyncFolder(copy.parent_path());
   } catch (...) {
-    std::error_code ignored;
+    std::error_code ignored;  // ignored: the next copy removes what this cannot
     fs::remove_all(partial, ignored);
     throw;
   }

@@ -10,6 +10,7 @@
 #include "index/faiss_index.h"
 #include "index/partition_files.h"
 #include "index/sequence_store.h"
+#include "index/sequence_sums.h"
 
 namespace hullft::index {
 namespace {
@@ -58,6 +59,8 @@ class PartitionFiles {
       for (const SequenceView& view : views_) {
         digest_.Add(view);
         ids_.append(reinterpret_cast<const char*>(&view.id.value), sizeof view.id.value);
+        const SequenceSums sums{Hash64(view.text), SumOf(view.tokens), SumOf(view.embedding)};
+        sequence_sums_.append(reinterpret_cast<const char*>(&sums), sizeof sums);
       }
     });
     views_.clear();
@@ -70,6 +73,7 @@ class PartitionFiles {
     store_.Finish();
     WriteFileAtomic(folder_ / kIdsFile, ids_);
     WriteFileAtomic(folder_ / kSumsFile, sums_.Finish());
+    WriteFileAtomic(folder_ / kSequenceSumsFile, sequence_sums_);
     return digest_.Hex();
   }
 
@@ -82,7 +86,7 @@ class PartitionFiles {
   AppendFile vectors_;
   BlockSums sums_;
   ContentDigest digest_;
-  std::string ids_;
+  std::string ids_, sequence_sums_;
   std::vector<SequenceView> views_;
   std::string stored_;             // their embeddings, as stored
   std::vector<float> embeddings_;  // and what these stand for

@@ -85,6 +85,10 @@ EmbeddingRows FlatIndex::rows() const {
   return impl_->rows;
 }
 
+void FlatIndex::CheckEveryRead() {
+  if (impl_->checks) impl_->checks->CheckEveryRead();
+}
+
 std::vector<std::vector<RowHit>> FlatIndex::Search(std::span<const float> queries, int nq, int k,
                                                    const SearchOptions& options) const {
   return SearchRows(impl_->rows, queries, nq, k, options.threads);

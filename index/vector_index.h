@@ -49,6 +49,7 @@ class FlatIndex final : public VectorIndex {
                                           const SearchOptions& options) const override;
   // Valid as long as the index.
   EmbeddingRows rows() const;
+  void CheckEveryRead();  // see Partition
 
  private:
   FlatIndex();

@@ -86,6 +86,7 @@ void CheckContent(const fs::path& folder, const PartitionManifest& manifest, Pro
                     vectors->size(), vectors->dim(), info.sequences, manifest.dim);
   }
   const StoreReader store(folder / kStoreFolder, manifest.embedding_type);
+  const auto sums = OpenSequenceSums(folder, manifest);
   std::vector<float> scratch;
   const IndexType type = IndexType::Parse(manifest.index, manifest.dim);
   const bool in_store = type.kind == IndexKind::kFlat;
@@ -102,6 +103,10 @@ void CheckContent(const fs::path& folder, const PartitionManifest& manifest, Pro
     }
     if (PartitionOf(s.text, manifest.partitions) != info.number) {
       throw DataError("{}: id {} belongs to another partition", folder.string(), s.id.value);
+    }
+    if (sums && ((*sums)[row].text != Hash64(s.text) || (*sums)[row].tokens != SumOf(s.tokens) ||
+                 (*sums)[row].embedding != SumOf(std::span<const float>(vector)))) {
+      throw DataError("{}: the checksums of id {} are not those of its content", folder.string(), s.id.value);
     }
     digest.Add({s.id, s.text, s.metadata, s.tokens, vector});
     ++row;

@@ -89,7 +89,7 @@ std::string DeviceIdentity(c10::Device device) {
 
 void InitDevice(c10::Device device, bool tf32) {
   if (device.is_cpu()) return;
-  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);  // read when cuBLAS starts; it demands this
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);  // ignored: read when cuBLAS starts; it demands this
   at::Context& context = at::globalContext();
   context.setDeterministicAlgorithms(true, /*warn_only=*/false);
   context.setDeterministicFillUninitializedMemory(false);  // a debugging aid that costs a pass over every new tensor

@@ -27,16 +27,16 @@ SharedWeights::SharedWeights(int fd, int64_t elements, bool writable) : fd_(fd),
   void* const memory = mmap(nullptr, Bytes(elements), protection, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) {
     const Error error = IoError("map", "the node's shared weights");
-    close(fd);
+    close(fd);  // ignored: nothing is lost by it
     throw error;
   }
   memory_ = memory;
-  madvise(memory_, Bytes(elements), MADV_HUGEPAGE);  // a wish, granted where shmem_enabled says advise
+  madvise(memory_, Bytes(elements), MADV_HUGEPAGE);  // ignored: a wish, granted where shmem_enabled says advise
 }
 
 SharedWeights::~SharedWeights() {
-  if (memory_ != nullptr) munmap(memory_, Bytes(elements_));
-  close(fd_);
+  if (memory_ != nullptr) munmap(memory_, Bytes(elements_));  // ignored: fails for a wrong address only
+  close(fd_);                                                 // ignored: nothing is lost by it
 }
 
 std::shared_ptr<SharedWeights> SharedWeights::Create(int64_t elements) {
@@ -46,7 +46,7 @@ std::shared_ptr<SharedWeights> SharedWeights::Create(int64_t elements) {
   // All of it now: a page that cannot be had later would be a SIGBUS.
   const int fault = posix_fallocate(fd, 0, static_cast<off_t>(Bytes(elements)));
   if (fault != 0) {
-    close(fd);
+    close(fd);  // ignored: nothing is lost by it
     throw Error(Code::kMemory,
                 fmt::format("cannot get {} MB of shared memory for the model's weights: {}", Bytes(elements) >> 20U,
                             std::generic_category().message(fault)),
@@ -72,7 +72,7 @@ std::shared_ptr<SharedWeights> SharedWeights::Open(const std::string& handle, in
   const int seals = fcntl(fd, F_GET_SEALS);
   if (fstat(fd, &info) != 0 || static_cast<size_t>(info.st_size) != Bytes(elements) || seals < 0 ||
       (seals & kSizeSeals) != kSizeSeals) {
-    close(fd);
+    close(fd);  // ignored: nothing is lost by it
     throw DataError("{}: not sealed weights of {} bytes", handle, Bytes(elements));
   }
   return std::shared_ptr<SharedWeights>(new SharedWeights(fd, elements, false));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/error.h"
+#include "common/test_faults.h"
 
 namespace hullft::comm {
 namespace {
@@ -31,6 +32,11 @@ void Endpoint::Send(int destination, Packet packet) {
   {
     const std::lock_guard lock(mutex_);
     ThrowIfFailed();
+  }
+  if (packet.kind == PacketKind::kUser) {
+    test_faults::Delay();
+    if (test_faults::Strikes(test_faults::Kind::kFlip))
+      test_faults::FlipBit(packet.payload.data(), static_cast<int64_t>(packet.payload.size()));
   }
   if (destination == rank_) {
     Deliver(std::move(packet));

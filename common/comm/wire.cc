@@ -42,6 +42,13 @@ uint16_t CheckFrame(std::string_view message, const Peer& peer) {
 
 }  // namespace
 
+bool Whole(std::string_view message) {
+  if (message.size() < kHeaderBytes + kChecksumBytes) return false;
+  const size_t end = message.size() - kChecksumBytes;
+  return Load<uint64_t>(message, 8) == end - kHeaderBytes &&
+         Load<uint64_t>(message, end) == Hash64(message.substr(0, end));
+}
+
 Writer::Writer(uint16_t type) : bytes_(kMagic) {
   Put(kVersion);
   Put(type);

@@ -42,6 +42,9 @@ struct Peer {
 template <class T>
 concept Plain = (std::is_arithmetic_v<T> || std::is_enum_v<T>)&&!std::same_as<T, bool> && sizeof(T) <= 8;
 
+// Whether a message is what was sent: long enough, of the length that its header says, with its checksum.
+bool Whole(std::string_view message);
+
 class Writer {
  public:
   explicit Writer(uint16_t type);

@@ -43,8 +43,8 @@ ChildProcess::ChildProcess(const std::vector<std::string>& words, const std::vec
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) != 0) throw IoError("make a socket to", name_);
   if (::pipe2(out, O_CLOEXEC) != 0) {
     const Error error = IoError("make a pipe from", name_);
-    ::close(in[0]);
-    ::close(in[1]);
+    ::close(in[0]);  // ignored: nothing is lost by it
+    ::close(in[1]);  // ignored: nothing is lost by it
     throw error;
   }
   std::vector<std::string> variables = environment;
@@ -56,11 +56,11 @@ ChildProcess::ChildProcess(const std::vector<std::string>& words, const std::vec
   const int fault =
       ::posix_spawn(&pid_, words[0].c_str(), &actions, nullptr, Pointers(words).data(), Pointers(variables).data());
   ::posix_spawn_file_actions_destroy(&actions);
-  ::close(in[0]);
-  ::close(out[1]);
+  ::close(in[0]);   // ignored: nothing is lost by it
+  ::close(out[1]);  // ignored: nothing is lost by it
   if (fault != 0) {
-    ::close(in[1]);
-    ::close(out[0]);
+    ::close(in[1]);   // ignored: nothing is lost by it
+    ::close(out[0]);  // ignored: nothing is lost by it
     throw Error(Code::kIo, fmt::format("cannot start {}: {}", name_, std::strerror(fault)));
   }
   to_ = in[1];
@@ -68,9 +68,9 @@ ChildProcess::ChildProcess(const std::vector<std::string>& words, const std::vec
 }
 
 ChildProcess::~ChildProcess() {
-  ::close(to_);
-  std::fclose(from_);
-  ::waitpid(pid_, nullptr, 0);
+  ::close(to_);                 // ignored: nothing is lost by it
+  std::fclose(from_);           // ignored: it was read from
+  ::waitpid(pid_, nullptr, 0);  // ignored: how it ended does not matter here
 }
 
 std::string ChildProcess::Ask(const std::string& line) {

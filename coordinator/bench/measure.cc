@@ -27,13 +27,13 @@ std::vector<double> ShortestSeconds(const std::vector<std::function<void()>>& bo
 
 ScratchFolder::ScratchFolder(const std::filesystem::path& parent) {
   MakeFolders(parent);
-  std::string name = (parent / "hullft_bench_XXXXXX").string();
+  std::string name = (parent / "hullft_scratch_XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) throw IoError("make a folder in", parent.string());
   path_ = name;
 }
 
 ScratchFolder::~ScratchFolder() {
-  std::error_code ignored;  // what cannot be removed is left in the scratch folder
+  std::error_code ignored;  // ignored: what cannot be removed is left in the scratch folder
   std::filesystem::remove_all(path_, ignored);
 }
 

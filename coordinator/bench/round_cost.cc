@@ -37,7 +37,7 @@ void Build(const SyntheticCorpus& corpus, int partitions, const fs::path& folder
   corpus.WriteVectors(build.embeddings);
   const index::TokenizeFunction tokenize{[](std::string_view text) { return std::vector<int32_t>(text.size() / 4, 7); },
                                          "one token for 4 bytes"};
-  (void)index::BuildCorpus(build, {nullptr, 0, ""}, tokenize);
+  (void)index::BuildCorpus(build, {nullptr, 0, ""}, tokenize);  // ignored: only the files are needed
 }
 
 RoundWork WorkOf(const SyntheticCorpus& corpus, int queries) {

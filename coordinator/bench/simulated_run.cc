@@ -9,6 +9,7 @@
 #include "common/npy.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/roles.h"
+#include "index/sequence_sums.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -76,6 +77,7 @@ class SimulatedShard {
     selected.query = query.query;
     selected.stop = "tol";
     selected.training = training_;
+    for (Training& training : selected.training) training.sum = index::SumOf(std::span<const int32_t>(training.tokens));
     for (size_t i = 0; i < training_.size(); ++i) {
       selected.ids.push_back(i);
       selected.counts.push_back(training_[i].count);

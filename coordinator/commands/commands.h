@@ -23,6 +23,7 @@ int SubmitCommand(const Arguments& args);
 int SweepCommand(const Arguments& args);
 int TokenizeCommand(const Arguments& args);
 int TuneCommand(const Arguments& args);
+int VerifyCommand(const Arguments& args);
 int DoctorCommand(const Arguments& args);
 
 }  // namespace hullft::coordinator

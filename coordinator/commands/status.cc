@@ -23,7 +23,10 @@ double UnixSeconds() {
 // What the state and its age mean. A run that says nothing for a minute is not there any more, or hangs.
 std::string StateText(const RunStatus& status) {
   const double age = UnixSeconds() - status.updated;
-  if (status.state != "running") return fmt::format("{} {} ago", status.state, FormatDuration(std::max(0.0, age)));
+  if (status.state == "paused" && age <= 60)
+    return fmt::format("paused on {}: the disk is almost full, see --disk-reserve", status.host);
+  if (status.state != "running" && status.state != "paused")
+    return fmt::format("{} {} ago", status.state, FormatDuration(std::max(0.0, age)));
   if (age > 60) {
     return fmt::format("no word from rank 0 on {} for {}: it was killed, or it hangs, or the clocks differ",
                        status.host, FormatDuration(age));

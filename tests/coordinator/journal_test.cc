@@ -111,6 +111,27 @@ TEST(Journal, CutsATornLineAtEveryLength) {
   }
 }
 
+// Every bit of a line but those of the checksum's own name and frame; and rows of older versions have none.
+TEST(Journal, AFlippedBitOfARowIsFoundByItsChecksum) {
+  const std::string line = SealedLine(SampleRow(4, "Pile-CC", 1.0 / 7, 0.1));
+  CheckSeal(line);
+  EXPECT_EQ(ToJsonLine(ParseRow(line)), ToJsonLine(SampleRow(4, "Pile-CC", 1.0 / 7, 0.1)));
+  const size_t json = ToJsonLine(SampleRow(4, "Pile-CC", 1.0 / 7, 0.1)).size() - 1;  // without its brace
+  for (size_t at = 0; at < json; ++at) {
+    std::string bad = line;
+    bad[at] = static_cast<char>(bad[at] ^ (1 << at % 8));
+    ExpectFault(Code::kData, "checksum", [&] { CheckSeal(bad); });
+  }
+  CheckSeal(ToJsonLine(SampleRow(4, "a", 2, 1)));
+
+  const fs::path path = FreshFile("flipped");
+  std::string text = line;
+  text.replace(text.find("\"worker\":3"), 10, "\"worker\":2");
+  std::ofstream(path) << text << "\n" << line << "\n";
+  ExpectFault(Code::kData, "results.jsonl:1: not a row of a journal: its checksum does not fit",
+              [&] { ReadJournal(path); });
+}
+
 TEST(Journal, ADamagedLineInTheMiddleIsAnErrorThatNamesIt) {
   const fs::path path = FreshFile("damaged");
   std::ofstream(path) << ToJsonLine(SampleRow(0, "a", 2, 1)) << "\n{\"key\": 3}\n"

@@ -220,5 +220,24 @@ TEST(Scheduler, PropertyEveryTaskEndsExactlyOnce) {
   }
 }
 
+TEST(Scheduler, AWithdrawnTaskMayBeAddedAgain) {
+  Scheduler scheduler({.workers = 2});
+  scheduler.Add(1, 5);
+  scheduler.Add(2, 3);
+  const auto first = scheduler.Next(0);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->task, 1);
+  EXPECT_EQ(scheduler.HeldBy(first->worker), std::vector<int64_t>{1});
+  scheduler.Withdraw(1, first->worker, 1);
+  EXPECT_TRUE(scheduler.HeldBy(first->worker).empty());
+  EXPECT_EQ(scheduler.attempts(1), 0);
+  scheduler.Add(1, 5);
+  const auto again = scheduler.Next(2);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->task, 1);
+  EXPECT_EQ(scheduler.Finished(1, again->worker, 3), Outcome::kAccepted);
+  EXPECT_EQ(scheduler.Finished(1, again->worker, 3), Outcome::kLate);
+}
+
 }  // namespace
 }  // namespace hullft::coordinator

@@ -10,6 +10,7 @@
 #include "common/comm/in_process.h"
 #include "common/error.h"
 #include "common/files.h"
+#include "common/hash.h"
 #include "coordinator/bench/bench_world.h"
 #include "coordinator/bench/measure.h"
 #include "coordinator/bench/simulated_run.h"
@@ -32,6 +33,10 @@ class GivenTasks final : public WorkerTasks {
  private:
   Body body_;
 };
+
+TuneJob JobOf(int64_t query) {
+  return {query, "text", HashHex("text"), {}, {}};
+}
 
 // What worker 1 sent to the coordinator for these jobs, up to its Bye.
 std::vector<comm::Envelope> Sent(const GivenTasks::Body& body, const std::vector<TuneJob>& jobs) {
@@ -64,7 +69,7 @@ TEST(WorkerRole, ManyStagesFewEventsAndTheFirstAtOnce) {
         for (int step = 0; step < 100'000; ++step) stages(Stage::kTuning, step, 100'000);
         return TuneDone{};
       },
-      {{1, "text", {}, {}}, {2, "text", {}, {}}, {3, "text", {}, {}}});
+      {JobOf(1), JobOf(2), JobOf(3)});
   const auto passed = comm::Clock::now() - start;
   const comm::InProcessWorld world(2);
   int64_t events = 0;
@@ -85,7 +90,7 @@ TEST(WorkerRole, AFailedTaskIsAResultAndTheWorkerGoesOn) {
         done.steps = 5;
         return done;
       },
-      {{1, "text", {}, {}}, {2, "text", {}, {}}});
+      {JobOf(1), JobOf(2)});
   std::vector<TuneDone> results;
   for (const comm::Envelope& envelope : sent) {
     if (comm::wire::Reader::Type(envelope.payload, {}) == TuneDone::kType)

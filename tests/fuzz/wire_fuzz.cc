@@ -29,8 +29,8 @@ void ReadAll(std::string_view body) {
 void Wire(std::string_view input) {
   Accepted([&] { comm::wire::Reader::Type(input, Peer{1, "n1"}); });
   ReadAll<EmbedJob, EmbedDone, Targets, RoundJob, RoundWork, Candidates, IdList, Vectors, TokenLists, QueryList,
-          LeakQuestions, coordinator::LeakMarks, Bests, Selected, TuneJob, TuneDone, StageEvent, Stop, Bye, Fatal,
-          StopRequest>(input);
+          LeakQuestions, coordinator::LeakMarks, Bests, Selected, TuneJob, TuneDone, StageEvent, Damaged, SayAgain,
+          Stop, Bye, Fatal, StopRequest>(input);
 }
 
 }  // namespace hullft::fuzz

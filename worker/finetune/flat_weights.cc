@@ -28,7 +28,7 @@ FlatBuffer::FlatBuffer(int64_t floats, int index) {
     throw Error(Code::kMemory, fmt::format("cannot get {} MB for the model's weights", bytes_ >> 20U),
                 "finetuning needs about 5 times the size of the float32 weights: use a smaller model or fewer workers");
   }
-  madvise(memory_, bytes_, MADV_HUGEPAGE);  // a wish: without huge pages it is only slower
+  madvise(memory_, bytes_, MADV_HUGEPAGE);  // ignored: a wish: without huge pages it is only slower
   data_ = reinterpret_cast<float*>(static_cast<std::byte*>(memory_) + shift);
 }
 
@@ -44,7 +44,7 @@ FlatBuffer& FlatBuffer::operator=(FlatBuffer&& other) noexcept {
 }
 
 FlatBuffer::~FlatBuffer() {
-  if (memory_ != nullptr) munmap(memory_, bytes_);
+  if (memory_ != nullptr) munmap(memory_, bytes_);  // ignored: fails for a wrong address only
 }
 
 FlatWeights::FlatWeights(FlatParameters* model) : model_(model), base_(model->flat()) {

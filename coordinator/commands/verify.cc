@@ -1,0 +1,132 @@
+// hullft verify: rows of a run computed again from scratch and compared with the journal.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "common/error.h"
+#include "common/files.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "common/parallel.h"
+#include "coordinator/bench/measure.h"
+#include "coordinator/commands/commands.h"
+#include "coordinator/journal.h"
+#include "coordinator/row_differences.h"
+#include "coordinator/run_rank.h"
+
+namespace hullft::coordinator {
+namespace {
+namespace fs = std::filesystem;
+
+struct VerifySettings {
+  std::string run, scratch;
+  int rows = 5, threads = 0;
+  int64_t seed = 0;
+  double tolerance = 1e-4;
+};
+
+// So many finished rows, drawn by the seed; in the order of their queries.
+std::vector<Row> Sample(const fs::path& journal, const VerifySettings& settings) {
+  std::vector<Row> rows = LatestRows(ReadJournal(journal).rows);
+  std::erase_if(rows, [](const Row& row) { return !row.ok; });
+  if (rows.empty()) throw DataError("{} holds no finished row", journal.string());
+  std::vector<Row> sample;
+  std::mt19937_64 random(static_cast<uint64_t>(settings.seed));
+  std::ranges::sample(rows, std::back_inserter(sample), settings.rows, random);
+  return sample;
+}
+
+nlohmann::json ReadProvenance(const fs::path& run) {
+  const fs::path path = run / "provenance.json";
+  try {
+    return nlohmann::json::parse(ReadFile(path));
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError("{}: {}", path.string(), error.what());
+  }
+}
+
+// The run's own settings, with a folder that holds nothing, no cached score and no copies, in this process alone.
+RunPlan PlanOf(const VerifySettings& verify, const fs::path& output, const std::vector<Row>& sample) {
+  RunPlan plan;
+  OptionTable table("hullft verify", "");
+  RunSettings& settings = plan.settings;
+  settings.Bind(&table);
+  table.Parse({"--config", (fs::path(verify.run) / "config").string(), "--output", output.string(), "--quiet"});
+  settings.Finish();
+  settings.score_cache = settings.stage = settings.layout = "";
+  settings.workers = 0;
+  settings.limit = 0;
+  settings.disk_reserve = 0;
+  settings.paranoid = true;
+  for (const Row& row : sample) settings.only.insert(row.query);
+  plan.options = IdentityOfOptions(table);
+  plan.config = table.ConfigText();
+  plan.version = HULLFT_VERSION;
+  return plan;
+}
+
+// Prints a line for each row; returns how many differ.
+int Compare(const std::vector<Row>& sample, const std::vector<Row>& again, double tolerance) {
+  int wrong = 0;
+  for (const Row& row : sample) {
+    const auto other = std::ranges::find(again, row.key, &Row::key);
+    if (other == again.end()) throw DataError("query {} was not computed again: its text has changed", row.query);
+    const RowDifferences differences = Differences(row, *other, tolerance);
+    if (!other->ok) {
+      fmt::print("query {}: failed now: {}\n", row.query, other->reason);
+    } else if (differences.fields.empty()) {
+      fmt::print("query {}: {}\n", row.query,
+                 differences.scores == 0
+                     ? "the same bits"
+                     : fmt::format("the same but for rounding, {:.1e} of a score", differences.scores));
+      continue;
+    }
+    ++wrong;
+    for (const std::string& field : differences.fields) fmt::print("query {}: {}\n", row.query, field);
+  }
+  return wrong;
+}
+
+}  // namespace
+
+int VerifyCommand(const Arguments& args) {
+  VerifySettings settings;
+  OptionTable table(
+      "hullft verify",
+      "Computes some rows of a run again, from the corpus, the models and the queries that it names, and\n"
+      "compares them with what its journal says. Ends with 1 when one differs.");
+  table.Example("hullft verify run1 --rows 10");
+  table.AddPositional("run", &settings.run, "the --output of a hullft run").Required();
+  table.Add("rows", &settings.rows, "rows to compute again, drawn at random").Range(1, 1e9);
+  table.Add("seed", &settings.seed, "of the draw").Range(0, 1e15);
+  table
+      .Add("tolerance", &settings.tolerance,
+           "relative difference of scores that counts as rounding; 0: the same bits. All else must be the same bits")
+      .Range(0, 1);
+  table.Add("threads", &settings.threads, "0: as many as a worker of the run had").Range(0, 4096);
+  table.Add("scratch", &settings.scratch, "folder for a temporary run folder; without it the run's own");
+  if (table.Parse(args)) return 0;
+
+  const fs::path run = settings.run;
+  const std::vector<Row> sample = Sample(run / "results.jsonl", settings);
+  const nlohmann::json provenance = ReadProvenance(run);
+  const ScratchFolder scratch(settings.scratch.empty() ? run : fs::path(settings.scratch));
+  const fs::path output = scratch.path() / "run";
+  // The new run refuses to be another than this: another corpus, model or setting is named.
+  MakeFolders(output);
+  WriteFileAtomic(output / "provenance.json", provenance.dump());
+  spdlog::set_level(spdlog::level::warn);
+  RankContext context;
+  context.threads = settings.threads > 0 ? settings.threads : provenance.value("threads_per_worker", UsableCores());
+  const RunPlan plan = PlanOf(settings, output, sample);
+  RunInProcess(plan, context,
+               [](const RunOutcome&) { throw Error(Code::kInternal, "the worker of this process does not end"); });
+  const int wrong = Compare(sample, LatestRows(ReadJournal(output / "results.jsonl").rows), settings.tolerance);
+  fmt::print("{} of {} rows are as they were written\n", sample.size() - static_cast<size_t>(wrong), sample.size());
+  return wrong == 0 ? 0 : 1;
+}
+
+}  // namespace hullft::coordinator
