@@ -26,7 +26,7 @@ void ReadAhead(std::span<const std::byte> mapped) {
   const uintptr_t last = (end - 1) / page * page;
   if (InMemory(begin, page) && InMemory(last, page)) return;  // and most likely all between
   for (uintptr_t at = begin; at < end; at += kPiece)
-    ::madvise(reinterpret_cast<void*>(at), std::min(kPiece, end - at), MADV_WILLNEED);
+    ::madvise(reinterpret_cast<void*>(at), std::min(kPiece, end - at), MADV_WILLNEED);  // ignored: a hint
 }
 
 }  // namespace hullft::index

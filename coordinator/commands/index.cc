@@ -80,7 +80,7 @@ int64_t BytesFromText(const std::string& text) {
   double bytes = -1;
   try {
     bytes = std::stod(text, &end);
-  } catch (const std::exception&) {
+  } catch (const std::exception&) {  // ignored: bytes stays below 0, and that is refused below
   }
   constexpr std::string_view kUnits = "KMGT";
   if (end + 1 == text.size() && kUnits.find(text[end]) != std::string_view::npos)

@@ -60,6 +60,7 @@ class SoakTest : public RunTest {
       texts.push_back(SomeText(static_cast<uint64_t>(100'000 + i)));
       const std::vector<float> vector = GridVector(texts.back());
       vectors.insert(vectors.end(), vector.begin(), vector.end());
+      if (std::ranges::all_of(vector, [](float x) { return x == 0; })) vectors.back() = 1;  // else it has no direction
     }
     WriteJsonl(base_ / "many.jsonl", texts);
     WriteNpy(base_ / "many.npy", std::vector<int64_t>{count, kDim}, vectors);

@@ -175,7 +175,7 @@ std::vector<std::pair<std::vector<std::string>, int64_t>> ConfigReader::Repeats(
         return repeats;
       }
     }
-  } catch (const json::exception&) {  // of another kind: the error below
+  } catch (const json::exception&) {  // ignored: of another kind, the error below says so
   }
   throw Wrong(field, "a list of [[TEXT, ...], TIMES]");
 }
