@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
 #include <utility>
 
 #include "common/error.h"
@@ -24,10 +25,13 @@ int OpenOrThrow(const std::string& path, int flags, std::string_view action) {
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { ::close(fd_); }
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);  // ignored: nothing is lost by it
+  }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
+  int Take() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;
@@ -160,15 +164,47 @@ void AppendFile::Sync() {
   if (SyncBy(::fdatasync, fd_) != 0) throw IoError("fsync", path_);
 }
 
-FileLock::FileLock(const std::filesystem::path& path) : fd_(OpenOrThrow(path, O_RDWR | O_CREAT, "open")) {
-  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
-  const bool held = errno == EWOULDBLOCK;
-  const Error error =
-      held ? Error(Code::kUsage, fmt::format("{} is in use by another process", path.parent_path().string()),
-                   "wait for it to end, or choose another output folder")
-           : IoError("lock", path.string());
-  ::close(fd_);  // ignored: nothing is lost by it
-  throw error;
+namespace {
+
+std::string ThisHost() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown host";
+}
+
+// What a lock file says about the process that holds it.
+std::string HolderOf(const std::filesystem::path& lock) {
+  std::ifstream text(lock);
+  std::string process, host;
+  if (!(text >> process >> host)) return "another process";
+  return fmt::format("process {} on {}", process, host);
+}
+
+// False when the name stands for another file by now, or for none.
+bool IsStill(const std::filesystem::path& path, int fd) {
+  struct stat named {
+  }, open{};
+  return ::fstat(fd, &open) == 0 && ::stat(path.c_str(), &named) == 0 && named.st_ino == open.st_ino &&
+         named.st_dev == open.st_dev;
+}
+
+}  // namespace
+
+FileLock::FileLock(const std::filesystem::path& path) {
+  while (fd_ < 0) {
+    Descriptor fd(OpenOrThrow(path, O_RDWR | O_CREAT, "open"));
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) throw IoError("lock", path.string());
+      std::filesystem::path what = path.parent_path();  // "FOLDER/lock" or "FOLDER.lock"
+      if (path.filename() != "lock") what = std::filesystem::path(path).replace_extension();
+      throw Error(Code::kUsage, fmt::format("{} is in use by {}", what.string(), HolderOf(path)),
+                  "wait for it to end, or choose another output folder");
+    }
+    if (IsStill(path, fd.get())) fd_ = fd.Take();  // else its holder has just removed it: lock the new one
+  }
+  const std::string holder = fmt::format("{} {}\n", ::getpid(), ThisHost());
+  if (::ftruncate(fd_, 0) == 0 && ::pwrite(fd_, holder.data(), holder.size(), 0) < 0) {
+    // For the message alone: on a full disk the lock holds without it.
+  }
 }
 
 FileLock::~FileLock() {

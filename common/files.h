@@ -56,7 +56,7 @@ class AppendFile {
   int fd_ = -1;
 };
 
-// Holds an exclusive lock on a file for its lifetime. Throws kUsage when another process holds it.
+// Holds an exclusive lock on a file for its lifetime. Throws kUsage, naming the process (and host) that holds it.
 class FileLock {
  public:
   explicit FileLock(const std::filesystem::path& path);

@@ -87,7 +87,7 @@ NpyFile::NpyFile(const std::filesystem::path& path) : file_(path) {
   values_ = {reinterpret_cast<const float*>(p + start + length), promised / sizeof(float)};
 }
 
-void WriteNpy(const std::filesystem::path& path, std::span<const int64_t> shape, std::span<const float> values) {
+std::string NpyHeader(std::span<const int64_t> shape) {
   std::string dims;
   for (const int64_t n : shape) dims += fmt::format("{},", n);
   std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", dims);
@@ -96,7 +96,11 @@ void WriteNpy(const std::filesystem::path& path, std::span<const int64_t> shape,
   std::string content("\x93NUMPY\x01\x00", 8);
   content.push_back(static_cast<char>(header.size() & 255));
   content.push_back(static_cast<char>(header.size() >> 8));
-  content += header;
+  return content + header;
+}
+
+void WriteNpy(const std::filesystem::path& path, std::span<const int64_t> shape, std::span<const float> values) {
+  std::string content = NpyHeader(shape);
   content.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
   WriteFileAtomic(path, content);
 }

@@ -28,6 +28,9 @@ class NpyFile {
   std::span<const float> values_;
 };
 
+// What a .npy of float32 with this shape begins with; product(shape) values follow.
+std::string NpyHeader(std::span<const int64_t> shape);
+
 // Writes values (product(shape) of them) atomically.
 void WriteNpy(const std::filesystem::path& path, std::span<const int64_t> shape, std::span<const float> values);
 

@@ -33,7 +33,7 @@ constexpr Command kCommands[] = {
     {"status", StatusCommand, "how far a run is, from any machine that sees its folder"},
     {"compare", CompareCommand, "what two runs differ by, query by query"},
     {"verify", VerifyCommand, "compute rows of a run again and compare"},
-    {"index", IndexCommand, "build, info, verify, search: the corpus on disk"},
+    {"index", IndexCommand, "build, add, merge, verify, search, ...: the corpus on disk"},
     {"embed", EmbedCommand, "texts to embeddings (.npy)"},
     {"select", SelectCommand, "choose a multiset for each target from a pool of embeddings"},
     {"tune", TuneCommand, "finetune a model on given sequences and score given documents"},

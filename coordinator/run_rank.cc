@@ -97,6 +97,10 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
                             ready.corpus.sequences, settings.corpus, settings.method),
                 fmt::format("--n {} or less, or --method hullft", ready.corpus.sequences));
   }
+  if (settings.k > ready.corpus.sequences && world.rank() == 0) {
+    spdlog::warn("--k {} is more than the {} sequences of {}: all of them are candidates", settings.k,
+                 ready.corpus.sequences, settings.corpus);
+  }
   std::vector<int64_t> sizes;
   for (const index::PartitionInfo& part : ready.corpus.parts) sizes.push_back(part.sequences);
   ready.layout = MakeLayout(world.hosts(), sizes, held, settings.layout);

@@ -1,6 +1,7 @@
 #include "index/build_embed.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <thread>
 
@@ -8,6 +9,7 @@
 #include "common/files.h"
 #include "common/hash.h"
 #include "common/parallel.h"
+#include "index/build_folder.h"
 #include "index/embedding_log.h"
 #include "index/manifest.h"
 #include "index/partition_writer.h"
@@ -79,7 +81,14 @@ int LoggedDim(const EmbedPlan& plan) {
   return plan.given != nullptr ? 0 : plan.embed.dim;
 }
 
-// The partitions of this rank. Batches are taken and come back made in any order, by any thread.
+std::vector<int32_t> TokensOf(const StagedSequence& staged) {
+  std::vector<int32_t> tokens(staged.tokens.size() / sizeof(int32_t));
+  if (!tokens.empty()) std::memcpy(tokens.data(), staged.tokens.data(), staged.tokens.size());
+  return tokens;
+}
+
+// The partitions of this rank, numbered from the build's first. Batches are taken and come back made in any order, by
+// any thread.
 class OwnPartitions {
  public:
   OwnPartitions(BuildTeam& team, const EmbedPlan& plan) : team_(team), plan_(plan) {
@@ -89,7 +98,8 @@ class OwnPartitions {
   struct Batch {
     int32_t partition = 0;
     int64_t first = 0;
-    std::vector<std::string_view> texts;  // empty: no batches are left. Valid until the batch is delivered
+    std::vector<std::string_view> texts;       // empty: no batches are left. Valid until the batch is delivered
+    std::vector<std::vector<int32_t>> tokens;  // where they are known already
   };
   Batch Take() {
     const std::lock_guard lock(mutex_);
@@ -98,10 +108,14 @@ class OwnPartitions {
       if (opened_ == numbers_.size()) return {};
       OpenNext();
     }
-    Batch batch{current_->number, next_row_, {}};
+    Batch batch{current_->number, next_row_, {}, {}};
     const int64_t size = plan_.given != nullptr ? kTokenizedAtATime : plan_.settings.batch;
     const int64_t end = std::min<int64_t>(next_row_ + size, current_->staged.size());
-    while (next_row_ < end) batch.texts.push_back(current_->staged[next_row_++].text);
+    for (; next_row_ < end; ++next_row_) {
+      const StagedSequence staged = current_->staged[next_row_];
+      batch.texts.push_back(staged.text);
+      if (!plan_.settings.corpora.empty()) batch.tokens.push_back(TokensOf(staged));
+    }
     return batch;
   }
 
@@ -137,14 +151,15 @@ class OwnPartitions {
         if (current_ == part.get()) current_ = nullptr;
       }
       PartitionManifest manifest;
-      manifest.info.number = part->number;
+      manifest.info.number = plan_.first_partition + part->number;
       manifest.partitions = plan_.settings.partitions;
+      manifest.first_partition = plan_.first_partition;
       manifest.dim = plan_.embed.dim;
       manifest.embedding_type = plan_.settings.embedding_type;
       manifest.index = plan_.settings.index;
       manifest.encoder_digest = plan_.embed.digest;
       manifest.tokenizer_digest = plan_.tokenize.digest;
-      const fs::path folder = PartitionFolder(plan_.building, part->number);
+      const fs::path folder = PartitionFolder(plan_.building, manifest.info.number);
       WritePartition(folder, {part->staged, part->log, plan_.given}, std::move(manifest),
                      {plan_.threads, plan_.settings.memory_budget});
       FinishedPartition finished = Describe(folder);
@@ -162,7 +177,8 @@ class OwnPartitions {
   struct Part {
     Part(const EmbedPlan& plan, int p)
         : number(p),
-          staged(plan.building / "staging", p, plan.bases, plan.settings.memory_budget),
+          staged(plan.building / "staging", p, plan.settings.partitions, plan.bases,
+                 {plan.settings.memory_budget, plan.known}),
           log(LogFile(plan.building, p), LoggedDim(plan)) {}
     const int32_t number;
     const StagedPartition staged;
@@ -172,7 +188,7 @@ class OwnPartitions {
 
   void OpenNext() {
     const int p = numbers_[opened_++];
-    const fs::path folder = PartitionFolder(plan_.building, p);
+    const fs::path folder = PartitionFolder(plan_.building, plan_.first_partition + p);
     if (fs::exists(folder / "manifest.json")) {  // by an earlier run of this build
       finished_.partitions.push_back(Describe(folder));
       team_.AddProgress(finished_.partitions.back().sequences + finished_.partitions.back().duplicates);
@@ -207,9 +223,13 @@ class EmbedRank {
     while (true) {
       team_.Poll();
       own_.WriteFull();
-      const OwnPartitions::Batch batch = own_.Take();
+      OwnPartitions::Batch batch = own_.Take();
       if (batch.texts.empty()) break;
-      own_.Deliver(Compute(plan_, batch.partition, batch.first, batch.texts));
+      if (batch.tokens.empty()) {
+        own_.Deliver(Compute(plan_, batch.partition, batch.first, batch.texts));
+      } else {
+        own_.Deliver({batch.partition, batch.first, std::move(batch.tokens), {}, false});
+      }
     }
     for (int i = 1; Shared() && i < team_.size(); ++i) {
       const int owner = (team_.rank() + i) % team_.size();
@@ -263,7 +283,7 @@ class EmbedRank {
   std::jthread server_;  // last: ends first
 };
 
-std::vector<FinishedPartition> InOrder(const BuildTeam::Reports& reports, int partitions) {
+std::vector<FinishedPartition> InOrder(const BuildTeam::Reports& reports, const EmbedPlan& plan) {
   std::vector<FinishedPartition> parts;
   for (size_t r = 0; r < reports.size(); ++r) {
     const auto of_rank =
@@ -271,16 +291,12 @@ std::vector<FinishedPartition> InOrder(const BuildTeam::Reports& reports, int pa
     parts.insert(parts.end(), of_rank.begin(), of_rank.end());
   }
   std::ranges::sort(parts, {}, &FinishedPartition::number);
-  HULLFT_CHECK(static_cast<int>(parts.size()) == partitions);
-  for (int p = 0; p < partitions; ++p) HULLFT_CHECK(parts[static_cast<size_t>(p)].number == p);
+  HULLFT_CHECK(static_cast<int>(parts.size()) == plan.settings.partitions);
+  for (size_t p = 0; p < parts.size(); ++p) HULLFT_CHECK(parts[p].number == plan.first_partition + static_cast<int>(p));
   return parts;
 }
 
 }  // namespace
-
-fs::path LogFile(const fs::path& building, int partition) {
-  return building / "staging" / fmt::format("part-{:05}.embedded", partition);
-}
 
 void EmbedPartitions(BuildTeam& team, const EmbedPlan& plan, const std::function<void()>& before,
                      const std::function<void(const std::vector<FinishedPartition>&)>& judge) {
@@ -292,7 +308,7 @@ void EmbedPartitions(BuildTeam& team, const EmbedPlan& plan, const std::function
         return rank->Run();
       },
       [&](const BuildTeam::Reports& reports) {
-        judge(InOrder(reports, plan.settings.partitions));
+        judge(InOrder(reports, plan));
         return std::string();
       });
 }

@@ -13,6 +13,7 @@
 #include "index/builder.h"
 #include "index/given_embeddings.h"
 #include "index/input_blocks.h"
+#include "index/known_texts.h"
 
 namespace hullft::index {
 
@@ -21,6 +22,8 @@ struct EmbedPlan {
   const EmbedFunction& embed;
   const TokenizeFunction& tokenize;
   const GivenEmbeddings* given = nullptr;  // instead of embedding
+  const KnownTexts* known = nullptr;       // of the corpus that grows
+  int first_partition = 0;                 // the number of the build's first partition
   int threads = 1;                         // for tokenizing
   std::filesystem::path building;          // folder all ranks see
   std::span<const BlockBase> bases;
@@ -37,8 +40,6 @@ struct FinishedPartition {
     a(number, duplicates, manifest_bytes, sequences, text_bytes, tokens, disk_bytes, digest, manifest_hash);
   }
 };
-
-std::filesystem::path LogFile(const std::filesystem::path& building, int partition);
 
 // Collective over the team. before runs first on every rank, within the step. Then judge runs on rank 0 with all
 // partitions in order, still within the step.

@@ -6,7 +6,9 @@
 #include <tuple>
 
 #include "common/error.h"
+#include "common/files.h"
 #include "common/log.h"
+#include "index/corpus_blocks.h"
 #include "index/staging.h"
 
 namespace hullft::index {
@@ -177,27 +179,43 @@ class RejectList {
   std::map<std::pair<int64_t, int64_t>, std::string> found_;  // by block and line
 };
 
+InputCounts ReadBlock(const BuildSettings& settings, const ReadPlan& plan, int64_t b, Rejects* rejects,
+                      const std::function<void(const StagedSequence&)>& take) {
+  const InputBlock& block = plan.blocks[static_cast<size_t>(b)];
+  int64_t row = 0;
+  if (!plan.corpora.empty()) {
+    const CorpusInfo& corpus = plan.corpora[static_cast<size_t>(block.file)];
+    const int64_t count = ReadPartition(corpus, static_cast<int>(block.begin), [&](const SequenceView& s) {
+      const std::string_view tokens(reinterpret_cast<const char*>(s.tokens.data()), s.tokens.size_bytes());
+      take(ToStage(b, s.id, row++, s.text, s.metadata, tokens));
+    });
+    return {count, count, 0};
+  }
+  InputFile file = plan.inputs[static_cast<size_t>(block.file)];
+  file.number = 0;  // ids count from the block until all blocks are counted
+  const InputOptions options{.max_line_bytes = settings.max_line_bytes,
+                             .keep_ids = settings.keep_ids,
+                             .begin = block.begin,
+                             .end = block.end,
+                             .chunk_bytes = settings.chunk_bytes};
+  return ReadInput(file, options, rejects,
+                   [&](const InputRecord& record) { take(ToStage(b, record.id, row++, record.text, record.meta)); });
+}
+
 std::string ReadMine(BuildTeam& team, const BuildSettings& settings, const ReadPlan& plan) {
   Exchange exchange(team, plan.staging, settings.partitions);
   ToldRejects rejects(team);
   RankCounts counts;
   int64_t records = 0;
+  const auto take = [&](const StagedSequence& sequence) {
+    exchange.Add(sequence);
+    team.AddProgress(1);
+    if (++records % kPollEvery == 0) team.Poll();
+  };
   const auto dealt = DealBlocks(plan.blocks, team.size());
   for (const int64_t b : dealt[static_cast<size_t>(team.rank())]) {
-    const InputBlock& block = plan.blocks[static_cast<size_t>(b)];
-    InputFile file = plan.inputs[static_cast<size_t>(block.file)];
-    file.number = b;  // ids are provisional until all blocks are counted
     rejects.StartBlock(b);
-    int64_t row = 0;
-    const InputOptions options{.max_line_bytes = settings.max_line_bytes,
-                               .begin = block.begin,
-                               .end = block.end,
-                               .chunk_bytes = settings.chunk_bytes};
-    const InputCounts read = ReadInput(file, options, &rejects, [&](const InputRecord& record) {
-      exchange.Add({record.id, row++, record.text, record.meta});
-      team.AddProgress(1);
-      if (++records % kPollEvery == 0) team.Poll();
-    });
+    const InputCounts read = ReadBlock(settings, plan, b, &rejects, take);
     counts.blocks.push_back({b, read.records, read.good, read.lines});
     team.Poll();
   }
@@ -221,7 +239,9 @@ ReadOutcome Combine(const BuildTeam::Reports& reports, const BuildSettings& sett
   HULLFT_CHECK(seen == plan.blocks.size());
   rejects.Write();
   outcome.rejects = rejects.size();
-  outcome.bases = BasesOf(plan.blocks, counts);
+  outcome.bases = BasesOf(plan.blocks, counts, plan.first_file);
+  for (size_t b = 0; !plan.file_offsets.empty() && b < outcome.bases.size(); ++b)
+    outcome.bases[b].first_id = MakeId(plan.file_offsets[static_cast<size_t>(plan.blocks[b].file)], 0);
   if (outcome.records == 0) throw Error(Code::kData, "the input holds no records", "check --input");
   if (plan.rows_wanted >= 0 && plan.rows_wanted != outcome.records) {
     throw Error(Code::kData,
@@ -235,7 +255,7 @@ ReadOutcome Combine(const BuildTeam::Reports& reports, const BuildSettings& sett
 }  // namespace
 
 ReadOutcome ReadInputs(BuildTeam& team, const BuildSettings& settings, const ReadPlan& plan,
-                       const std::function<void()>& before) {
+                       const std::function<void()>& before, const std::function<void()>& confirm) {
   RejectList rejects(settings, plan);
   team.on_note = [&](int rank, const std::string& note) { rejects.Add(rank, note); };
   team.StartProgress("reading", "records", 0);
@@ -244,7 +264,12 @@ ReadOutcome ReadInputs(BuildTeam& team, const BuildSettings& settings, const Rea
         before();
         return ReadMine(team, settings, plan);
       },
-      [&](const BuildTeam::Reports& reports) { return ToText(Combine(reports, settings, plan, rejects)); });
+      [&](const BuildTeam::Reports& reports) {
+        std::string outcome = ToText(Combine(reports, settings, plan, rejects));
+        confirm();
+        WriteFileAtomic(plan.staging / kReadFile, outcome);
+        return outcome;
+      });
   team.EndProgress();
   team.on_note = nullptr;
   return OutcomeFromText(text);

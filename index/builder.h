@@ -1,6 +1,6 @@
-// Builds a corpus (docs/formats/corpus.md) from JSONL files and folders of texts. Stages, each of which could run on
-// other ranks than the one before: read -> deal to partitions by content hash -> (per partition) drop duplicates ->
-// tokenize and embed -> store, index, manifest -> corpus manifest.
+// Builds a corpus (docs/formats/corpus.md) from JSONL files and folders of texts, or from finished corpora; or adds a
+// generation to one. Stages, each of which could run on other ranks than the one before: read -> deal to partitions by
+// content hash -> (per partition) drop duplicates -> tokenize and embed -> store, index, manifest -> corpus manifest.
 //
 // Runs on one rank or on many, with the same corpus: every rank reads blocks of the input, owns the partitions with
 // number mod ranks = rank, and embeds what it owns, then what others have left. Needs a folder that all ranks share.
@@ -37,9 +37,13 @@ struct TokenizeFunction {
 
 struct BuildSettings {
   std::vector<std::string> inputs;    // JSONL files (.jsonl, .gz, .zst), folders of text files
+  std::vector<std::string> corpora;   // instead of inputs: finished corpora, whose tokens and embeddings are kept
   std::string output;                 // folder of the corpus; must not exist
-  int partitions = 1;                 // P, fixed for the corpus's life: at least the shards that will serve it
-  std::string embeddings;             // a .npy of float32 [records][d] to use instead of embedding; "": none
+  bool grow = false;                  // output is a finished corpus, which gets another generation
+  int partitions = 1;                 // P: at least the shards that will serve it; 0: as many as grows or is read
+  std::string embeddings;             // to use instead of embedding: OpenEmbeddings (given_embeddings.h); "": none
+  std::string row_order;              // of embeddings; "": as they lie
+  bool keep_ids = false;              // records of JSONL bring their ids (field "id"), unique over all
   int64_t chunk_bytes = 4096;         // of text files
   int64_t max_line_bytes = 16 << 20;  // longer JSONL lines are bad records
   int64_t max_rejects = 0;            // more bad records than this end the build
@@ -47,7 +51,7 @@ struct BuildSettings {
   int batch = 128;                    // sequences embedded between two points of no loss
   int64_t block_bytes = 64 << 20;     // of a plain JSONL file: what a rank reads at a time
   EmbeddingType embedding_type = EmbeddingType::kF32;  // as which embeddings are stored; they are rounded to it once
-  std::string index = "Flat";                          // index_type.h
+  std::string index = "Flat";                          // index_type.h; "": that of the corpus that grows or is read
   double target_recall = 0.95;  // what an index other than Flat must find of the recall_k nearest, in the mean
   int recall_k = 200;
   int64_t memory_budget = 0;   // bytes of what grows with the corpus: a partition's sort and index; 0: no limit
@@ -58,13 +62,14 @@ struct BuildSettings {
 
   // All faults in one kUsage error.
   void Validate() const;
+  bool embeds() const { return embeddings.empty() && corpora.empty(); }  // else embeddings are given
 };
 
 struct BuildFunctions {
   EmbedFunction embed;
   TokenizeFunction tokenize;
 };
-// Called once, on every rank: what it throws on one rank ends the build on all.
+// Called once, on every rank, unless corpora are read: what it throws on one rank ends the build on all.
 using LoadFunction = std::function<BuildFunctions()>;
 
 // embed.embed may be empty when settings.embeddings is given; embed.digest and embed.dim then say whose vectors they
@@ -72,6 +77,8 @@ using LoadFunction = std::function<BuildFunctions()>;
 // but the list of rejects), kUsage when OUTPUT exists or an unfinished build there has other settings.
 // Collective over world, which it has to itself; settings are the same on all ranks but for threads and stop. What
 // fails on one rank is thrown on all, after at most one batch. The info is rank 0's; elsewhere it is empty.
+// A corpus that grows keeps every file of its earlier generations, and is whole at any moment: its new manifest is the
+// last step. What had been added by the same call before is not added again.
 CorpusInfo BuildCorpus(comm::Communicator& world, const BuildSettings& settings, const LoadFunction& load);
 
 // On one rank.

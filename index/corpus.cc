@@ -8,6 +8,7 @@
 #include "common/hash.h"
 #include "common/test_faults.h"
 #include "index/faiss_index.h"
+#include "index/inputs.h"
 #include "index/manifest.h"
 #include "index/partition_files.h"
 #include "index/sequence_store.h"
@@ -20,20 +21,28 @@ CorpusInfo ReadCorpusInfo(const fs::path& folder) {
   return ReadCorpusManifest(folder).info;
 }
 
-namespace {
-
-// A partition must be the one that the corpus was built with; a copy on a node's own disk has no corpus manifest.
-void CheckBelongs(const fs::path& corpus, const fs::path& folder) {
-  if (!fs::exists(corpus / "corpus.json")) return;
-  const fs::path file = folder / "manifest.json";
-  for (const FileEntry& entry : ReadCorpusManifest(corpus).files) {
-    if (corpus / entry.path != file) continue;
-    if (HashFileHex(file) == entry.hash) return;
-    throw Error(Code::kData, folder.string() + " is not the partition that this corpus was built with",
-                "it was swapped or built again: copy it again from a good corpus");
+const Generation& GenerationOf(const CorpusInfo& info, int partition) {
+  for (const Generation& generation : info.generations) {
+    if (partition < generation.first_partition + generation.partitions) return generation;
   }
-  throw DataError("{} is not listed in {}", folder.string(), (corpus / "corpus.json").string());
+  throw DataError("{} has no partition {}", info.folder.string(), partition);
 }
+
+int64_t NextFileNumber(const CorpusInfo& info) {
+  const Generation& last = info.generations.back();
+  if (last.files >= 0) return last.first_file + last.files;
+  uint64_t most = 0;
+  for (const PartitionInfo& part : info.parts) {
+    const MappedFile ids(PartitionFolder(info.folder, part.number) / kIdsFile);
+    uint64_t id = 0;
+    if (ids.bytes().size() < sizeof id) continue;
+    std::memcpy(&id, ids.bytes().last(sizeof id).data(), sizeof id);
+    most = std::max(most, id);
+  }
+  return static_cast<int64_t>(most >> kRecordBits) + 1;
+}
+
+namespace {
 
 // What the corpus's measurement chose; a partition alone (a copy on a node's disk, a build that is not finished) does
 // not know.
@@ -99,7 +108,7 @@ Partition::~Partition() = default;
 std::unique_ptr<Partition> Partition::Open(const fs::path& corpus, int number, std::shared_ptr<BlockCache> cache) {
   const fs::path folder = PartitionFolder(corpus, number);
   PartitionManifest manifest = ReadPartitionManifest(folder);
-  CheckBelongs(corpus, folder);
+  CheckBelongs(corpus, number);
   if (const std::string fault = FileFault(folder, manifest); !fault.empty())
     throw Error(Code::kData, fault, "the corpus is damaged: build it again, or copy it again");
   std::unique_ptr<Partition> partition(new Partition());

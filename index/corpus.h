@@ -36,9 +36,19 @@ struct PartitionInfo {
   std::string digest;
 };
 
+// What one `index build` or `index add` has brought into a corpus (docs/decisions/0023). Its partitions and input files
+// are numbered after those of the generations before; a text lives in first_partition + hash(text) mod partitions.
+struct Generation {
+  int first_partition = 0, partitions = 0;
+  int64_t first_file = 0, files = -1;  // input files; -1: not known (corpora from before there were generations)
+  int64_t records = 0, duplicates = 0, rejects = 0;
+  std::string index = "Flat";
+  std::string made_from;  // hash of all that decided its content: the same command does not add it twice
+};
+
 struct CorpusInfo {
   std::filesystem::path folder;
-  int partitions = 0;
+  int partitions = 0;  // of all generations
   int dim = 0;
   int64_t sequences = 0, text_bytes = 0, tokens = 0;
   std::string encoder_digest;    // worker::Encoder::digest() at build, or the hash of the .npy that was given
@@ -48,7 +58,14 @@ struct CorpusInfo {
   std::string index = "Flat";  // index_type.h
   Recall recall;               // of the index as it was measured when it was built; Flat: not measured
   std::vector<PartitionInfo> parts;
+  std::vector<Generation> generations;  // at least one
 };
+
+// The generation of a partition.
+const Generation& GenerationOf(const CorpusInfo& info, int partition);
+
+// The number that the next input file of a growing corpus gets.
+int64_t NextFileNumber(const CorpusInfo& info);
 
 // Reads manifests only. Throws kData for a folder that is not a finished corpus, naming what is missing.
 CorpusInfo ReadCorpusInfo(const std::filesystem::path& folder);

@@ -54,13 +54,14 @@ std::vector<std::vector<int64_t>> DealBlocks(std::span<const InputBlock> blocks,
   return dealt;
 }
 
-std::vector<BlockBase> BasesOf(std::span<const InputBlock> blocks, std::span<const InputCounts> counts) {
+std::vector<BlockBase> BasesOf(std::span<const InputBlock> blocks, std::span<const InputCounts> counts,
+                               int64_t first_file) {
   HULLFT_CHECK(blocks.size() == counts.size());
   std::vector<BlockBase> bases;
   int64_t record = 0, row = 0;
   for (size_t b = 0; b < blocks.size(); ++b) {
     if (b > 0 && blocks[b].file != blocks[b - 1].file) record = 0;
-    bases.push_back({MakeId(blocks[b].file, record), row});
+    bases.push_back({MakeId(first_file + blocks[b].file, record), row});
     record += counts[b].records;
     row += counts[b].good;
     if (record >= kMaxRecords) throw DataError("input file {} holds 2^40 records or more: cut it up", blocks[b].file);

@@ -1,9 +1,8 @@
 // The input of a build cut into blocks that ranks read side by side: byte ranges of plain JSONL files, and every other
 // file (compressed, or a text file) as a whole. Blocks follow the order of the input, and do not depend on the ranks.
 //
-// While it is read, a record is known by its block and its place there (a provisional id: block number << 40 | record
-// of the block), because nobody knows yet how many records come before the block. When all blocks are read, their
-// counts give each block's base, and a provisional id its final one. Both order records alike.
+// While it is read, a record is known by its block and its place there, because nobody knows yet how many records come
+// before the block. When all blocks are read, their counts give each block's base, and a place its final id and row.
 // Thread safety: free functions.
 #pragma once
 
@@ -37,8 +36,9 @@ struct BlockBase {
   int64_t first_row = 0;  // good records of the whole input before the block
 };
 
-// counts: of each block. Throws kData for a file of 2^40 records or more.
-std::vector<BlockBase> BasesOf(std::span<const InputBlock> blocks, std::span<const InputCounts> counts);
+// counts: of each block. first_file: the number of the first file. Throws kData for a file of 2^40 records or more.
+std::vector<BlockBase> BasesOf(std::span<const InputBlock> blocks, std::span<const InputCounts> counts,
+                               int64_t first_file);
 
 // The lines of the block's file before it; reads that part of the file.
 int64_t LinesBefore(const InputBlock& block, const InputFile& file);

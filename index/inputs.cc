@@ -83,12 +83,16 @@ InputCounts ReadInput(const InputFile& file, const InputOptions& options, Reject
                       const std::function<void(const InputRecord&)>& take) {
   if (file.is_text) return ReadTextFile(file, options, rejects, take);
   JsonlReader reader(file.path, rejects,
-                     {.max_line_bytes = options.max_line_bytes, .begin = options.begin, .end = options.end});
+                     {.max_line_bytes = options.max_line_bytes,
+                      .need_id = options.keep_ids,
+                      .begin = options.begin,
+                      .end = options.end});
   Record record;
   int64_t good = 0;
   while (reader.Next(&record)) {
     ++good;
-    take({MakeId(file.number, record.number), record.text, record.meta});
+    const SequenceId id = options.keep_ids ? SequenceId{record.id} : MakeId(file.number, record.number);
+    take({id, record.text, record.meta});
   }
   return {reader.records(), good, reader.lines()};
 }

@@ -36,6 +36,7 @@ std::vector<InputFile> ListInputs(const std::vector<std::string>& inputs);
 
 struct InputOptions {
   int64_t max_line_bytes = 16 << 20;
+  bool keep_ids = false;        // of JSONL: the records' own field "id"; else a record's number and its file's
   int64_t begin = 0, end = -1;  // part of a plain JSONL file, as JsonlOptions; records are numbered from its first
   int64_t chunk_bytes = 4096;   // of a text file: the most a chunk may hold; a longer line is cut between characters
 };

@@ -115,7 +115,7 @@ struct JsonlReader::Impl {
       return ParseReason(code);
     simdjson::dom::object object;
     if (root.get_object().get(object) != simdjson::SUCCESS) return "is not a JSON object";
-    bool has_text = false;
+    bool has_text = false, has_id = false;
     for (const auto field : object) {
       if (field.key == "text") {
         if (has_text) return "has two fields 'text'";
@@ -125,6 +125,10 @@ struct JsonlReader::Impl {
         if (text.empty()) return "has an empty 'text'";
         if (!simdjson::validate_utf8(text.data(), text.size())) return "has a lone surrogate in 'text'";
         record->text = text;
+      } else if (options.need_id && field.key == "id") {
+        if (has_id || field.value.get_uint64().get(record->id) != simdjson::SUCCESS)
+          return "has a field 'id' that is not one whole number from 0 to 2^64 - 1";
+        has_id = true;
       } else if (field.key == "meta" && !field.value.is_null()) {
         meta = simdjson::minify(field.value);
         if (!simdjson::validate_utf8(meta.data(), meta.size())) return "has a lone surrogate in 'meta'";
@@ -132,6 +136,7 @@ struct JsonlReader::Impl {
       }
     }
     if (!has_text && options.need_text) return "has no field 'text'";
+    if (!has_id && options.need_id) return "has no field 'id'";
     record->json = json;
     return std::nullopt;
   }

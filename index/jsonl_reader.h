@@ -17,6 +17,7 @@ namespace hullft::index {
 struct Record {
   int64_t number = 0;     // in its file, from 0; bad records count, so that a record's number does not depend on others
   int64_t line = 0;       // in its file, from 1
+  uint64_t id = 0;        // the field "id", where the options ask for it
   std::string_view text;  // valid UTF-8, not empty (empty when absent and need_text is false)
   std::string_view meta;  // the field "meta" as compact JSON, empty when there was none
   std::string_view json;  // the whole line
@@ -25,6 +26,7 @@ struct Record {
 struct JsonlOptions {
   int64_t max_line_bytes = 16 << 20;  // longer lines are bad records; they are skipped without being held in memory
   bool need_text = true;              // false: a record without "text" is fine
+  bool need_id = false;               // true: a record has a field "id", a whole number from 0 to 2^64 - 1
   // The part of a plain file to read: the lines that start in [begin, end), numbered from the first of them. end -1:
   // to the end of the file. Parts that meet give every line once.
   int64_t begin = 0, end = -1;

@@ -1,12 +1,9 @@
 #include "index/manifest.h"
 
-#include <algorithm>
-
 #include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
 #include "common/json_read.h"
-#include "common/parallel.h"
 #include "common/stays_inside.h"
 
 namespace hullft::index {
@@ -16,6 +13,7 @@ using nlohmann::json;
 
 constexpr const char* kPartitionFile = "manifest.json";
 constexpr const char* kCorpusFile = "corpus.json";
+constexpr const char* kByteOrder = "little";  // of ids, tokens, vectors and sums; nothing converts them
 constexpr const char* kBuildAgain = "build the index again with hullft index build";
 
 std::string Canonical(const json& value) {
@@ -24,6 +22,7 @@ std::string Canonical(const json& value) {
 
 void WriteChecked(const fs::path& path, json value) {
   value["format"] = kFormatVersion;
+  value["byte_order"] = kByteOrder;
   value["checksum"] = HashHex(Canonical(value));
   WriteFileAtomic(path, Canonical(value));
 }
@@ -50,6 +49,12 @@ json ReadChecked(const fs::path& path) {
                 fmt::format("{} has format {}, this hullft reads formats {} to {}", path.string(), format.dump(),
                             kOldestFormat, kFormatVersion),
                 kBuildAgain);
+  }
+  if (value.contains("byte_order") && value["byte_order"] != kByteOrder) {
+    throw Error(Code::kData,
+                fmt::format("{} says byte order {}, this hullft reads {} endian numbers only", path.string(),
+                            value["byte_order"].dump(), kByteOrder),
+                "hullft index export on the machine that made it, hullft index import here");
   }
   return value;
 }
@@ -118,6 +123,49 @@ Recall RecallOf(const json& manifest) {
   return recall;
 }
 
+json ToJson(const Generation& generation) {
+  return {{"first_partition", generation.first_partition},
+          {"partitions", generation.partitions},
+          {"first_file", generation.first_file},
+          {"files", generation.files},
+          {"records", generation.records},
+          {"duplicates", generation.duplicates},
+          {"rejects", generation.rejects},
+          {"index", generation.index},
+          {"made_from", generation.made_from}};
+}
+
+Generation GenerationFromJson(const json& value) {
+  return {Field<int>(value, "first_partition"),
+          Field<int>(value, "partitions"),
+          Field<int64_t>(value, "first_file"),
+          Field<int64_t>(value, "files"),
+          Field<int64_t>(value, "records"),
+          Field<int64_t>(value, "duplicates"),
+          Field<int64_t>(value, "rejects"),
+          value.at("index"),
+          value.at("made_from")};
+}
+
+// Corpora from before there were generations are one.
+std::vector<Generation> GenerationsOf(const json& manifest, const CorpusManifest& corpus) {
+  const CorpusInfo& info = corpus.info;
+  if (!manifest.contains("generations"))
+    return {{0, info.partitions, 0, -1, corpus.records, corpus.duplicates, corpus.rejects, info.index, ""}};
+  std::vector<Generation> generations;
+  int partitions = 0;
+  for (const json& value : manifest.at("generations")) {
+    generations.push_back(GenerationFromJson(value));
+    const Generation& g = generations.back();
+    if (g.first_partition != partitions || g.partitions < 1 || g.partitions > info.partitions - partitions)
+      throw DataError("{}: generation {} does not follow the one before", info.folder.string(), generations.size() - 1);
+    partitions += g.partitions;
+  }
+  if (partitions != info.partitions || generations.empty())
+    throw DataError("{}: the generations are not all of its partitions", info.folder.string());
+  return generations;
+}
+
 template <class Function>
 auto Translate(const fs::path& path, const Function& function) {
   try {
@@ -137,6 +185,7 @@ void WriteManifest(const fs::path& folder, const PartitionManifest& manifest) {
   WriteChecked(folder / kPartitionFile, {{"kind", "partition"},
                                          {"info", ToJson(manifest.info)},
                                          {"partitions", manifest.partitions},
+                                         {"first_partition", manifest.first_partition},
                                          {"dim", manifest.dim},
                                          {"duplicates", manifest.duplicates},
                                          {"encoder_digest", manifest.encoder_digest},
@@ -156,6 +205,7 @@ PartitionManifest ReadPartitionManifest(const fs::path& folder) {
                              PartitionInfoFromJson(value.at("info")),
                              Field<int>(value, "partitions"),
                              Field<int>(value, "dim"),
+                             value.contains("first_partition") ? Field<int>(value, "first_partition") : 0,
                              Field<int64_t>(value, "duplicates"),
                              value.at("encoder_digest"),
                              value.at("tokenizer_digest"),
@@ -169,6 +219,8 @@ void WriteManifest(const fs::path& folder, const CorpusManifest& manifest) {
   const CorpusInfo& info = manifest.info;
   json parts = json::array();
   for (const PartitionInfo& part : info.parts) parts.push_back(ToJson(part));
+  json generations = json::array();
+  for (const Generation& generation : info.generations) generations.push_back(ToJson(generation));
   WriteChecked(folder / kCorpusFile, {{"kind", "corpus"},
                                       {"partitions", info.partitions},
                                       {"dim", info.dim},
@@ -182,6 +234,7 @@ void WriteManifest(const fs::path& folder, const CorpusManifest& manifest) {
                                       {"index", info.index},
                                       {"recall", ToJson(info.recall)},
                                       {"parts", parts},
+                                      {"generations", generations},
                                       {"records", manifest.records},
                                       {"duplicates", manifest.duplicates},
                                       {"rejects", manifest.rejects},
@@ -213,6 +266,7 @@ CorpusManifest ReadCorpusManifest(const fs::path& folder) {
             EmbeddingTypeOf(value),
             IndexOf(value),
             RecallOf(value),
+            {},
             {}};
     for (const json& part : value.at("parts")) info.parts.push_back(PartitionInfoFromJson(part));
     manifest.records = Field<int64_t>(value, "records");
@@ -220,51 +274,9 @@ CorpusManifest ReadCorpusManifest(const fs::path& folder) {
     manifest.rejects = Field<int64_t>(value, "rejects");
     manifest.settings = value.at("settings");
     manifest.files = FilesFromJson(value.at("files"));
+    info.generations = GenerationsOf(value, manifest);
     return manifest;
   });
-}
-
-std::string FileFault(const fs::path& folder, const PartitionManifest& manifest) {
-  for (const FileEntry& file : manifest.files) {
-    std::error_code error;
-    const auto bytes = fs::file_size(folder / file.path, error);
-    if (error) return (folder / file.path).string() + " is missing";
-    if (static_cast<int64_t>(bytes) != file.bytes)
-      return fmt::format("{} has {} bytes instead of {}", (folder / file.path).string(), bytes, file.bytes);
-  }
-  return "";
-}
-
-const FileEntry& EntryOf(const PartitionManifest& manifest, const std::string& path) {
-  const auto entry = std::ranges::find(manifest.files, path, &FileEntry::path);
-  if (entry != manifest.files.end()) return *entry;
-  throw Error(Code::kData, fmt::format("the manifest of partition {} does not list {}", manifest.info.number, path),
-              kBuildAgain);
-}
-
-void CheckHash(const fs::path& file, const FileEntry& entry, const std::string& hash) {
-  if (hash == entry.hash) return;
-  throw Error(Code::kData, file.string() + " has another checksum than its manifest says",
-              "the file or the way to it is damaged: hullft index verify on the corpus tells which. A node's copy "
-              "(--stage) is made again once it is removed");
-}
-
-std::vector<FileEntry> HashFolder(const fs::path& folder, bool sync, int threads) {
-  std::vector<FileEntry> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (sync && entry.is_directory()) FsyncFolder(entry.path());
-    if (!entry.is_regular_file()) continue;
-    files.push_back(
-        {entry.path().lexically_relative(folder).generic_string(), static_cast<int64_t>(entry.file_size()), ""});
-  }
-  ParallelFor(static_cast<int64_t>(files.size()), threads, [&](int64_t i) {
-    FileEntry& file = files[static_cast<size_t>(i)];
-    if (sync) FsyncFile(folder / file.path);
-    file.hash = HashFileHex(folder / file.path);
-  });
-  if (sync) FsyncFolder(folder);
-  std::sort(files.begin(), files.end(), [](const FileEntry& a, const FileEntry& b) { return a.path < b.path; });
-  return files;
 }
 
 }  // namespace hullft::index

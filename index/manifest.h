@@ -24,7 +24,8 @@ struct FileEntry {
 struct PartitionManifest {
   int format = kFormatVersion;  // as it was read
   PartitionInfo info;
-  int partitions = 0, dim = 0;  // of the whole corpus
+  int partitions = 0, dim = 0;  // partitions of its generation
+  int first_partition = 0;      // of its generation
   int64_t duplicates = 0;       // equal texts left out
   std::string encoder_digest, tokenizer_digest;
   EmbeddingType embedding_type = EmbeddingType::kF32;
@@ -46,6 +47,10 @@ void WriteManifest(const std::filesystem::path& folder, const CorpusManifest& ma
 // Throw kData, naming the file, for a missing, damaged or newer manifest.
 PartitionManifest ReadPartitionManifest(const std::filesystem::path& folder);
 CorpusManifest ReadCorpusManifest(const std::filesystem::path& folder);
+
+// A partition must be the one that the corpus was built with; a copy on a node's own disk has no corpus manifest.
+// Throws kData otherwise.
+void CheckBelongs(const std::filesystem::path& corpus, int number);
 
 // The first file of a partition that is missing or of another size than the manifest says; "" when there is none.
 std::string FileFault(const std::filesystem::path& folder, const PartitionManifest& manifest);

@@ -122,9 +122,10 @@ PartitionManifest WritePartition(const fs::path& folder, const PartitionSource& 
   PartitionInfo& info = manifest.info;
   {
     PartitionFiles files(folder, manifest, threads);
+    std::vector<float> scratch;
     source.log.ForEach([&](int64_t row, std::span<const int32_t> tokens, std::span<const float> embedding) {
       const StagedSequence s = staged[row];
-      files.Add(s, tokens, source.given != nullptr ? source.given->Row(s.row) : embedding, &info);
+      files.Add(s, tokens, source.given != nullptr ? source.given->Row(s.row, &scratch) : embedding, &info);
       if (row + 1 == staged.size()) files.Flush();
       if (row % kReleaseEvery == 0) Release(source);
     });

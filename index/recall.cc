@@ -121,6 +121,13 @@ Recall MeasureRecall(std::span<const std::unique_ptr<Partition>> partitions, con
   const auto enough_at = [&] {
     return std::ranges::find_if(recall.curve, [&](const RecallPoint& p) { return p.recall >= settings.target; });
   };
+  if (settings.effort > 0) {
+    const auto at = std::ranges::lower_bound(recall.curve, settings.effort, {}, &RecallPoint::effort);
+    if (at == recall.curve.end() || at->effort != settings.effort)
+      recall.curve.insert(at, {settings.effort, measurement.At(settings.effort)});
+    recall.effort = settings.effort;
+    return recall;
+  }
   for (int step = 0; step < kHalvings; ++step) {  // between the doublings, where the target is passed
     const auto above = enough_at();
     if (above == recall.curve.begin() || above == recall.curve.end()) break;

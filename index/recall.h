@@ -31,6 +31,7 @@ struct Recall {
 struct RecallSettings {
   int k = 200, queries = 200;
   double target = 0.95;
+  int effort = 0;     // that searches go on to use, whatever the target; 0: chosen
   uint64_t seed = 1;  // of the choice of the queries
   int threads = 1;
 };

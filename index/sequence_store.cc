@@ -203,6 +203,16 @@ struct StoreReader::Impl {
       take(i, values[i]);
     }
   }
+  // At the first of a column family; for one pass over all of it.
+  std::unique_ptr<rocksdb::Iterator> ReadAll(int f) const {
+    rocksdb::ReadOptions options;
+    options.verify_checksums = true;
+    options.fill_cache = false;
+    options.readahead_size = 2 << 20;
+    std::unique_ptr<rocksdb::Iterator> at(database.db->NewIterator(options, database.family(f)));
+    at->SeekToFirst();
+    return at;
+  }
   fs::path folder;
   EmbeddingType type = EmbeddingType::kF32;
   Database database;
@@ -267,19 +277,18 @@ StoreReader::Bytes StoreReader::bytes() const {
   return {of(kText), of(kTokens), of(kEmbeddings), of(kMetadata)};
 }
 
-void StoreReader::ForEach(const std::function<void(const SequenceView&)>& visit) const {
-  rocksdb::ReadOptions options;
-  options.verify_checksums = true;
-  options.fill_cache = false;
-  options.readahead_size = 2 << 20;
+void StoreReader::ForEachText(const std::function<void(SequenceId, std::string_view)>& visit) const {
+  const auto at = impl_->ReadAll(kText);
+  for (; at->Valid(); at->Next()) visit(IdOf(at->key()), at->value().ToStringView());
+  Check(at->status(), "read", impl_->folder);
+}
+
+void StoreReader::ForEach(const std::function<void(const SequenceView&)>& visit, bool want_embeddings) const {
   std::array<std::unique_ptr<rocksdb::Iterator>, kFamilies> at;
-  for (int f = 0; f < kFamilies; ++f) {
-    at[static_cast<size_t>(f)].reset(impl_->database.db->NewIterator(options, impl_->database.family(f)));
-    at[static_cast<size_t>(f)]->SeekToFirst();
-  }
+  for (int f = 0; f < kFamilies; ++f) at[static_cast<size_t>(f)] = impl_->ReadAll(f);
   std::vector<int32_t> tokens;
   std::vector<float> embedding;
-  const bool embeddings = at[kEmbeddings]->Valid();
+  const bool embeddings = want_embeddings && at[kEmbeddings]->Valid();
   for (; at[kText]->Valid(); at[kText]->Next()) {
     const rocksdb::Slice key = at[kText]->key();
     for (int f = kTokens; f < kFamilies; ++f) {
@@ -308,7 +317,7 @@ void StoreReader::ForEach(const std::function<void(const SequenceView&)>& visit)
   for (int f = 0; f < kFamilies; ++f) {
     const auto& it = *at[static_cast<size_t>(f)];
     Check(it.status(), "read", impl_->folder);
-    if (it.Valid())
+    if (it.Valid() && (f != kEmbeddings || want_embeddings))
       throw DataError("{}: column family {} holds more ids than the others", impl_->folder.string(),
                       kNames[static_cast<size_t>(f)]);
   }

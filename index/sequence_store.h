@@ -67,8 +67,10 @@ class StoreReader {
   };
   Bytes bytes() const;
   // All sequences by id, with RocksDB's own checksums verified; throws kData where the column families disagree.
-  // Without stored embeddings theirs are empty.
-  void ForEach(const std::function<void(const SequenceView&)>& visit) const;
+  // Without stored embeddings, or where they are not wanted, theirs are empty.
+  void ForEach(const std::function<void(const SequenceView&)>& visit, bool want_embeddings = true) const;
+  // The texts alone, by id, verified likewise.
+  void ForEachText(const std::function<void(SequenceId id, std::string_view text)>& visit) const;
 
  private:
   struct Impl;

@@ -14,10 +14,11 @@ namespace hullft::index {
 namespace {
 namespace fs = std::filesystem;
 
-struct Header {  // before each sequence's text and metadata
+struct Header {  // before each sequence's text, metadata and tokens
   uint64_t id;
   int64_t row;
   uint32_t text_bytes, metadata_bytes;
+  uint64_t token_bytes;
 };
 
 constexpr size_t kMostBuffer = 256 << 10, kAllBuffers = 64 << 20, kReleaseBytes = 64 << 20;
@@ -29,14 +30,19 @@ StagedSequence Parse(std::string_view bytes, uint64_t offset) {
   Header header{};
   HULLFT_CHECK(offset + sizeof header <= bytes.size(), "a staged file is cut off: start over with --force");
   std::memcpy(&header, bytes.data() + offset, sizeof header);
-  const char* text = bytes.data() + offset + sizeof header;
-  HULLFT_CHECK(offset + sizeof header + header.text_bytes + header.metadata_bytes <= bytes.size(),
+  const std::string_view rest = bytes.substr(offset + sizeof header);
+  const uint64_t texts = uint64_t{header.text_bytes} + header.metadata_bytes;
+  HULLFT_CHECK(texts <= rest.size() && header.token_bytes <= rest.size() - texts,
                "a staged file is cut off: start over with --force");
-  return {{header.id}, header.row, {text, header.text_bytes}, {text + header.text_bytes, header.metadata_bytes}};
+  return {{header.id},
+          header.row,
+          rest.substr(0, header.text_bytes),
+          rest.substr(header.text_bytes, header.metadata_bytes),
+          rest.substr(texts, header.token_bytes)};
 }
 
 uint64_t StagedBytes(const StagedSequence& s) {
-  return sizeof(Header) + s.text.size() + s.metadata.size();
+  return sizeof(Header) + s.text.size() + s.metadata.size() + s.tokens.size();
 }
 
 }  // namespace
@@ -51,9 +57,9 @@ fs::path StagedFile(const fs::path& folder, int partition) {
 
 void AppendStaged(const StagedSequence& s, std::string* to) {
   HULLFT_CHECK(s.text.size() + s.metadata.size() < std::numeric_limits<uint32_t>::max());
-  const Header header{s.id.value, s.row, static_cast<uint32_t>(s.text.size()),
-                      static_cast<uint32_t>(s.metadata.size())};
-  to->append(reinterpret_cast<const char*>(&header), sizeof header).append(s.text).append(s.metadata);
+  const Header header{s.id.value, s.row, static_cast<uint32_t>(s.text.size()), static_cast<uint32_t>(s.metadata.size()),
+                      s.tokens.size()};
+  to->append(reinterpret_cast<const char*>(&header), sizeof header).append(s.text).append(s.metadata).append(s.tokens);
 }
 
 void ReadStaged(std::string_view bytes, const std::function<void(const StagedSequence&)>& take) {
@@ -96,12 +102,42 @@ void StageWriter::Finish() {
   }
 }
 
-StagedPartition::StagedPartition(const fs::path& folder, int partition, std::span<const BlockBase> bases,
-                                 int64_t memory_budget)
+Error SameId(SequenceId id) {
+  return Error(Code::kData, fmt::format("two records have the id {}", id.value),
+               "ids must be unique over all files; without --keep-ids records are numbered anew");
+}
+
+StagedPartition::StagedPartition(const fs::path& folder, int partition, int partitions,
+                                 std::span<const BlockBase> bases, const StagedOptions& options)
     : file_(StagedFile(folder, partition)), bases_(bases) {
-  struct Entry {
-    uint64_t hash, id, offset;
-  };
+  std::vector<Entry> entries = Entries(partition, options.memory_budget);
+  if (options.known != nullptr) LeaveOutKnown(partition, partitions, *options.known, &entries);
+  std::vector<std::pair<uint64_t, uint64_t>> kept;  // id, offset
+  for (size_t i = 0; i < entries.size();) {
+    size_t end = i;
+    std::vector<uint64_t> distinct;  // of this hash: nearly always one
+    for (; end < entries.size() && entries[end].hash == entries[i].hash; ++end) {
+      if (end > i && entries[end].id == entries[end - 1].id) throw SameId({entries[end].id});
+      const std::string_view text = At(entries[end].offset).text;
+      if (std::any_of(distinct.begin(), distinct.end(), [&](uint64_t other) { return At(other).text == text; })) {
+        ++duplicates_;
+      } else {
+        distinct.push_back(entries[end].offset);
+        kept.emplace_back(entries[end].id, entries[end].offset);
+      }
+    }
+    i = end;
+  }
+  std::sort(kept.begin(), kept.end());
+  offsets_.reserve(kept.size());
+  for (const auto& [id, offset] : kept) {
+    if (!offsets_.empty() && At(offsets_.back()).id.value == id) throw SameId({id});
+    offsets_.push_back(offset);
+  }
+}
+
+// By hash, then id.
+std::vector<StagedPartition::Entry> StagedPartition::Entries(int partition, int64_t memory_budget) const {
   std::vector<Entry> entries;
   size_t released = 0;
   for (uint64_t offset = 0; offset < file_.bytes().size();) {
@@ -119,33 +155,28 @@ StagedPartition::StagedPartition(const fs::path& folder, int partition, std::spa
   }
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return std::tie(a.hash, a.id) < std::tie(b.hash, b.id); });
-  std::vector<std::pair<uint64_t, uint64_t>> kept;  // id, offset
-  for (size_t i = 0; i < entries.size();) {
-    size_t end = i;
-    std::vector<uint64_t> distinct;  // of this hash: nearly always one
-    for (; end < entries.size() && entries[end].hash == entries[i].hash; ++end) {
-      const std::string_view text = At(entries[end].offset).text;
-      if (std::any_of(distinct.begin(), distinct.end(), [&](uint64_t other) { return At(other).text == text; })) {
-        ++duplicates_;
-      } else {
-        distinct.push_back(entries[end].offset);
-        kept.emplace_back(entries[end].id, entries[end].offset);
-      }
+  return entries;
+}
+
+void StagedPartition::LeaveOutKnown(int partition, int partitions, const KnownTexts& known,
+                                    std::vector<Entry>* entries) {
+  constexpr uint64_t kKnown = ~uint64_t{0};  // as an offset
+  known.ForEach(partition, partitions, [&](uint64_t hash, std::string_view text) {
+    for (auto at = std::ranges::lower_bound(*entries, hash, {}, &Entry::hash); at != entries->end() && at->hash == hash;
+         ++at) {
+      if (at->offset != kKnown && At(at->offset).text == text) at->offset = kKnown;
     }
-    i = end;
-  }
-  std::sort(kept.begin(), kept.end());
-  offsets_.reserve(kept.size());
-  for (const auto& [id, offset] : kept) offsets_.push_back(offset);
+  });
+  duplicates_ += static_cast<int64_t>(std::erase_if(*entries, [](const Entry& e) { return e.offset == kKnown; }));
 }
 
 StagedSequence StagedPartition::At(uint64_t offset) const {
   const auto bytes = file_.bytes();
   StagedSequence s = Parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, offset);
-  const uint64_t block = s.id.value >> kRecordBits;
+  const auto block = static_cast<size_t>(static_cast<uint64_t>(s.row) >> kRecordBits);
   HULLFT_CHECK(block < bases_.size(), "a staged file names a block that was not read: start over with --force");
-  s.id.value = bases_[block].first_id.value + (s.id.value & static_cast<uint64_t>(kMaxRecords - 1));
-  s.row += bases_[block].first_row;
+  s.id.value += bases_[block].first_id.value;
+  s.row = bases_[block].first_row + (s.row & (kMaxRecords - 1));
   return s;
 }
 

@@ -1,7 +1,7 @@
 // First stage of a build: the input's records, dealt to partitions by the hash of their text and held in one file a
 // partition until the partition is finished. Records may be added in any order (several ranks read the input): what a
-// StagedPartition shows does not depend on it. Ids are provisional and rows count from the block (input_blocks.h) until
-// a StagedPartition is opened.
+// StagedPartition shows does not depend on it. Ids and rows count from their block (input_blocks.h) until a
+// StagedPartition is opened.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,11 @@
 #include <string_view>
 #include <vector>
 
+#include "common/error.h"
 #include "common/files.h"
 #include "index/corpus.h"
 #include "index/input_blocks.h"
+#include "index/known_texts.h"
 
 namespace hullft::index {
 
@@ -22,7 +24,14 @@ struct StagedSequence {
   SequenceId id;
   int64_t row = 0;  // place among all good records of the input: its row in given embeddings
   std::string_view text, metadata;
+  std::string_view tokens = {};  // int32 each, at any alignment; none when they are still to be made
 };
+
+// What is staged of a record: its block, and what it has there.
+inline StagedSequence ToStage(int64_t block, SequenceId id, int64_t row, std::string_view text,
+                              std::string_view metadata, std::string_view tokens = {}) {
+  return {id, static_cast<int64_t>(static_cast<uint64_t>(block) << kRecordBits) | row, text, metadata, tokens};
+}
 
 // The partition a text lives in: equal texts meet in the same one.
 int PartitionOf(std::string_view text, int partitions);
@@ -51,13 +60,21 @@ class StageWriter {
   std::vector<std::string> buffers_;  // of all partitions
 };
 
+// Two records of the input have this id.
+Error SameId(SequenceId id);
+
+struct StagedOptions {
+  int64_t memory_budget = 0;          // bytes that sorting may take; 0: no limit
+  const KnownTexts* known = nullptr;  // of the same corpus: left out
+};
+
 // The sequences of one partition in order of id, each text once: equal texts keep the lowest id. Thread-safe.
 class StagedPartition {
  public:
-  // bases: of the blocks that were staged, to make ids and rows final; they outlive the object. memory_budget: bytes
-  // that sorting may take, 0: no limit; throws kUsage when it does not suffice.
-  StagedPartition(const std::filesystem::path& folder, int partition, std::span<const BlockBase> bases,
-                  int64_t memory_budget = 0);
+  // bases: of the blocks that were staged, to make ids and rows final; they outlive the object. Throws kUsage when the
+  // memory budget does not suffice, kData when two records have one id.
+  StagedPartition(const std::filesystem::path& folder, int partition, int partitions, std::span<const BlockBase> bases,
+                  const StagedOptions& options = {});
   int64_t size() const { return static_cast<int64_t>(offsets_.size()); }
   int64_t duplicates() const { return duplicates_; }
   // What was read so far need not stay in memory.
@@ -65,6 +82,11 @@ class StagedPartition {
   StagedSequence operator[](int64_t i) const { return At(offsets_[static_cast<size_t>(i)]); }
 
  private:
+  struct Entry {
+    uint64_t hash, id, offset;
+  };
+  std::vector<Entry> Entries(int partition, int64_t memory_budget) const;
+  void LeaveOutKnown(int partition, int partitions, const KnownTexts& known, std::vector<Entry>* entries);
   StagedSequence At(uint64_t offset) const;
   MappedFile file_;
   std::span<const BlockBase> bases_;

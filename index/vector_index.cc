@@ -89,6 +89,10 @@ void FlatIndex::CheckEveryRead() {
   if (impl_->checks) impl_->checks->CheckEveryRead();
 }
 
+void FlatIndex::Release() const {
+  if (impl_->map) impl_->map->Release(0, impl_->map->bytes().size());
+}
+
 std::vector<std::vector<RowHit>> FlatIndex::Search(std::span<const float> queries, int nq, int k,
                                                    const SearchOptions& options) const {
   return SearchRows(impl_->rows, queries, nq, k, options.threads);

@@ -50,6 +50,8 @@ class FlatIndex final : public VectorIndex {
   // Valid as long as the index.
   EmbeddingRows rows() const;
   void CheckEveryRead();  // see Partition
+  // What was read so far need not stay in memory.
+  void Release() const;
 
  private:
   FlatIndex();

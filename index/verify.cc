@@ -101,7 +101,7 @@ void CheckContent(const fs::path& folder, const PartitionManifest& manifest, Pro
       throw DataError("{}: the store's embedding of id {} differs from row {} of the vectors", folder.string(),
                       s.id.value, row);
     }
-    if (PartitionOf(s.text, manifest.partitions) != info.number) {
+    if (manifest.first_partition + PartitionOf(s.text, manifest.partitions) != info.number) {
       throw DataError("{}: id {} belongs to another partition", folder.string(), s.id.value);
     }
     if (sums && ((*sums)[row].text != Hash64(s.text) || (*sums)[row].tokens != SumOf(s.tokens) ||
@@ -134,9 +134,11 @@ void CheckPartition(const CorpusManifest& corpus, int number, std::set<fs::path>
   if (!CheckFiles(folder, manifest.files, listed, faults)) return;
   Try(faults, [&] {
     const CorpusInfo& info = corpus.info;
-    if (manifest.info.number != number || manifest.partitions != info.partitions || manifest.dim != info.dim ||
+    const Generation& generation = GenerationOf(info, number);
+    if (manifest.info.number != number || manifest.partitions != generation.partitions ||
+        manifest.first_partition != generation.first_partition || manifest.dim != info.dim ||
         manifest.encoder_digest != info.encoder_digest || manifest.tokenizer_digest != info.tokenizer_digest ||
-        manifest.embedding_type != info.embedding_type || manifest.index != info.index ||
+        manifest.embedding_type != info.embedding_type || manifest.index != generation.index ||
         manifest.info.digest != info.parts.at(static_cast<size_t>(number)).digest) {
       throw DataError("{} is from another corpus", folder.string());
     }

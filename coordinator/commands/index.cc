@@ -1,29 +1,17 @@
-// hullft index: build, info, verify and search a corpus (index/).
-#include <algorithm>
-#include <cmath>
-#include <csignal>
+// hullft index: what looks at a corpus (info, verify, search, export), and the list of its commands.
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <optional>
-#include <thread>
 
-#include "common/comm/in_process.h"
-#include "common/comm/launch.h"
-#ifdef HULLFT_MPI
-#include "common/comm/mpi.h"
-#include "coordinator/commands/end_job.h"
-#endif
 #include "common/error.h"
-#include "common/log.h"
 #include "common/options.h"
-#include "common/parallel.h"
-#include "common/progress.h"
 #include "common/tokenizer/tokenizer.h"
 #include "coordinator/commands/commands.h"
+#include "coordinator/commands/index_build.h"
+#include "coordinator/commands/index_show.h"
 #include "coordinator/select/pool.h"
 #include "coordinator/text_line.h"
-#include "index/builder.h"
 #include "index/corpus.h"
+#include "index/export.h"
 #include "index/repair.h"
 #include "index/verify.h"
 #include "worker/encoder.h"
@@ -31,207 +19,6 @@
 namespace hullft::coordinator {
 namespace {
 using nlohmann::ordered_json;
-
-volatile std::sig_atomic_t g_stop = 0;  // set by INT and TERM: the build ends after its batch
-
-void PrintJson(const ordered_json& value) {
-  std::puts(value.dump(1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
-}
-
-ordered_json ToJson(const index::Recall& recall) {
-  ordered_json curve = ordered_json::array();
-  for (const index::RecallPoint& point : recall.curve)
-    curve.push_back({{"effort", point.effort}, {"recall", point.recall}});
-  return {{"k", recall.k},
-          {"queries", recall.queries},
-          {"target", recall.target},
-          {"effort", recall.effort},
-          {"curve", curve}};
-}
-
-ordered_json ToJson(const index::CorpusInfo& info) {
-  ordered_json parts = ordered_json::array();
-  for (const index::PartitionInfo& part : info.parts) {
-    parts.push_back({{"number", part.number},
-                     {"sequences", part.sequences},
-                     {"text_bytes", part.text_bytes},
-                     {"tokens", part.tokens},
-                     {"disk_bytes", part.disk_bytes},
-                     {"digest", part.digest}});
-  }
-  return {{"folder", info.folder.string()},
-          {"digest", info.digest},
-          {"partitions", info.partitions},
-          {"dim", info.dim},
-          {"embedding_dtype", index::EmbeddingTypeName(info.embedding_type)},
-          {"index", info.index},
-          {"recall", ToJson(info.recall)},
-          {"sequences", info.sequences},
-          {"text_bytes", info.text_bytes},
-          {"tokens", info.tokens},
-          {"encoder_digest", info.encoder_digest},
-          {"parts", parts},
-          {"tokenizer_digest", info.tokenizer_digest}};
-}
-
-// "2G", "500M", "4096".
-int64_t BytesFromText(const std::string& text) {
-  size_t end = 0;
-  double bytes = -1;
-  try {
-    bytes = std::stod(text, &end);
-  } catch (const std::exception&) {  // ignored: bytes stays below 0, and that is refused below
-  }
-  constexpr std::string_view kUnits = "KMGT";
-  if (end + 1 == text.size() && kUnits.find(text[end]) != std::string_view::npos)
-    bytes *= std::pow(1000, 1 + static_cast<int>(kUnits.find(text[end++])));
-  if (end != text.size() || !(bytes >= 0 && bytes < 9e18))
-    throw UsageError("--memory-budget '{}' is not a number of bytes such as 500M or 2G", text);
-  return static_cast<int64_t>(bytes);
-}
-
-void PrintRecall(const index::CorpusInfo& info) {
-  const index::IndexType type = index::IndexType::Parse(info.index, info.dim);
-  fmt::print("index      {}\n", info.index);
-  if (type.kind == index::IndexKind::kFlat) return;
-  fmt::print("recall@{}  {} sequences looked up; searches use {} {} (asked for: {})\n", info.recall.k,
-             info.recall.queries, type.EffortName(), info.recall.effort, info.recall.target);
-  for (const index::RecallPoint& point : info.recall.curve)
-    fmt::print("           {:>8} {:<5} {:.4f}\n", type.EffortName(), point.effort, point.recall);
-}
-
-void PrintInfo(const index::CorpusInfo& info) {
-  int64_t disk_bytes = 0;
-  for (const index::PartitionInfo& part : info.parts) disk_bytes += part.disk_bytes;
-  fmt::print(
-      "corpus     {}\nsequences  {} ({} of text, {} tokens) in {} partition{}\nwidth      {} ({})\ndisk       {}\n",
-      info.folder.string(), info.sequences, FormatBytes(static_cast<double>(info.text_bytes)), info.tokens,
-      info.partitions, info.partitions == 1 ? "" : "s", info.dim, index::EmbeddingTypeName(info.embedding_type),
-      FormatBytes(static_cast<double>(disk_bytes)));
-  PrintRecall(info);
-  fmt::print("encoder    {}\ntokenizer  {}\ndigest     {}\n", info.encoder_digest, info.tokenizer_digest, info.digest);
-}
-
-struct BuildModels {
-  std::string model, encoder;  // folders; encoder may be ""
-};
-
-// What loading needs to outlive it.
-struct LoadedModels {
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::unique_ptr<worker::Encoder> encoder;
-};
-
-index::BuildFunctions Load(const BuildModels& models, int threads, LoadedModels* loaded) {
-  loaded->tokenizer = Tokenizer::Load(models.model);
-  index::BuildFunctions functions;
-  functions.tokenize = {[tokenizer = loaded->tokenizer.get()](auto text) { return tokenizer->Encode(text, false); },
-                        loaded->tokenizer->digest()};
-  if (models.encoder.empty()) return functions;
-  loaded->encoder = worker::Encoder::Load({.model_dir = models.encoder, .threads = threads});
-  functions.embed = {[encoder = loaded->encoder.get()](auto texts, auto out) { encoder->Embed(texts, out); },
-                     loaded->encoder->dim(), loaded->encoder->digest()};
-  return functions;
-}
-
-#ifdef HULLFT_MPI
-// This rank's share of its host: what the launcher bound it to, or else an equal part of the cores.
-int ThreadsOfRank(const comm::Communicator& world) {
-  const auto& hosts = world.hosts();
-  const auto here = std::count(hosts.begin(), hosts.end(), hosts[static_cast<size_t>(world.rank())]);
-  const int cores = UsableCores();
-  const bool bound = cores < static_cast<int>(std::thread::hardware_concurrency());
-  return bound ? cores : std::max(1, cores / static_cast<int>(here));
-}
-
-// Every rank takes part. Returns on rank 0.
-index::CorpusInfo BuildUnderMpi(index::BuildSettings settings, const BuildModels& models) {
-  comm::MpiWorld mpi;
-  comm::Communicator& world = mpi.world();
-  InitLogging("info", world.rank());
-  if (settings.threads == 0) settings.threads = ThreadsOfRank(world);
-  index::CorpusInfo info;
-  std::optional<Error> failure;
-  LoadedModels loaded;
-  try {
-    info = index::BuildCorpus(world, settings, [&] { return Load(models, settings.threads, &loaded); });
-  } catch (const Error& error) {
-    failure = error;
-  }
-  EndJob(mpi, failure, std::chrono::seconds(10));
-  return info;
-}
-#endif
-
-int Build(const Arguments& args) {
-  index::BuildSettings s;
-  BuildModels models;
-  std::string embedding_type = "f32", memory_budget = "0";
-  OptionTable table(
-      "hullft index build",
-      "Builds a corpus from JSONL files (plain, .gz, .zst; records {\"text\": ..., \"meta\": ...}) and "
-      "folders of text files. An interrupted build goes on when the same command is run again. Under mpirun or srun "
-      "all ranks build it together, in a folder that they share: the same corpus for any number of ranks.");
-  table.Group("Input");
-  table.Add("input", &s.inputs, "JSONL file or folder of text files; repeatable, the order numbers the sequences")
-      .Required();
-  table.Add("chunk-bytes", &s.chunk_bytes, "text files are cut at line ends into pieces of at most this")
-      .Range(16, 1 << 30);
-  table.Add("max-line-bytes", &s.max_line_bytes, "longer JSONL lines are bad records").Range(2, 1 << 30);
-  table.Add("max-rejects", &s.max_rejects, "more bad records than this end the build").Range(0, 9e15);
-  table.Add("rejects", &s.rejects, "file that lists the bad records (empty: OUTPUT.rejects.jsonl)").NotPartOfResult();
-  table.Group("Models");
-  table.Add("model", &models.model, "folder of the language model: its tokenizer makes the stored tokens").Required();
-  table.Add("encoder", &models.encoder, "folder of the encoder; with --embeddings: the one that made them");
-  table.Add("embeddings", &s.embeddings, ".npy, float32 [records][width]: row i belongs to good record i of the input");
-  table.Group("Output");
-  table.Add("output", &s.output, "folder to make").Required();
-  table.Add("partitions", &s.partitions, "fixed for the corpus's life; at least the shards that will serve it")
-      .Range(1, 4096);
-  table
-      .Add("embedding-dtype", &embedding_type, "as which embeddings are stored: f16 and bf16 halve them, rounding once")
-      .OneOf({"f32", "f16", "bf16"});
-  table.Add("index", &s.index,
-            "Flat; or of FAISS: IVFn,Flat, IVFn,SQ8, IVFn,PQm, HNSWm (n lists, m bytes or neighbours)");
-  table.Add("target-recall", &s.target_recall, "what an index other than Flat must find of the nearest, in the mean")
-      .Range(0, 1);
-  table.Add("recall-k", &s.recall_k, "how many nearest that is measured on").Range(1, 1e6);
-  table.Add("force", &s.force, "start over, and replace a finished corpus");
-  table.Group("Work");
-  table.Add("batch", &s.batch, "sequences embedded between two points of no loss").Range(1, 1 << 20).NotPartOfResult();
-  table.Add("threads", &s.threads, "of each rank; 0: all cores it may use").Range(0, 4096).NotPartOfResult();
-  table
-      .Add(
-          "memory-budget", &memory_budget,
-          "what a rank may hold besides its models, e.g. 2G: a build that needs more ends with what to do; 0: no limit")
-      .NotPartOfResult();
-  table.Add("quiet", &s.quiet, "no progress").NotPartOfResult();
-  if (table.Parse(args)) return 0;
-  if (models.encoder.empty() && s.embeddings.empty()) {
-    throw Error(Code::kUsage, "neither --encoder nor --embeddings is given",
-                "give the folder of an encoder, or a .npy of embeddings");
-  }
-  s.embedding_type = index::EmbeddingTypeFromName(embedding_type);
-  s.memory_budget = BytesFromText(memory_budget);
-  s.Validate();
-
-  std::signal(SIGINT, [](int) { g_stop = 1; });
-  std::signal(SIGTERM, [](int) { g_stop = 1; });
-  s.stop = [] { return g_stop != 0; };
-  if (!comm::InMpiLaunch()) {
-    LoadedModels loaded;
-    comm::InProcessWorld world(1);
-    PrintInfo(index::BuildCorpus(world.rank(0), s, [&] { return Load(models, s.threads, &loaded); }));
-    return 0;
-  }
-#ifdef HULLFT_MPI
-  PrintInfo(BuildUnderMpi(s, models));
-  return 0;
-#else
-  throw Error(Code::kUsage, "this build has no MPI",
-              "build with -DHULLFT_MPI=ON, or start hullft without mpirun or srun");
-#endif
-}
 
 int Info(const Arguments& args) {
   std::string folder;
@@ -367,26 +154,59 @@ int Search(const Arguments& args) {
   return 0;
 }
 
+int Export(const Arguments& args) {
+  index::ExportSettings s;
+  std::string corpus, jsonl, npy;
+  OptionTable table(
+      "hullft index export",
+      "Writes a corpus as JSONL of {\"id\", \"text\", \"meta\"} and a .npy of its embeddings, row i that of "
+      "line i. hullft index import reads them back to the same content.");
+  table.AddPositional("corpus", &corpus, "folder of the corpus").Required();
+  table.Add("jsonl", &jsonl, "file of records to make").Required();
+  table.Add("npy", &npy, "file of embeddings to make: float32 [sequences][width]").Required();
+  table.Add("quiet", &s.quiet, "no progress").NotPartOfResult();
+  table.Example("hullft index export index --jsonl corpus.jsonl --npy corpus.npy");
+  if (table.Parse(args)) return 0;
+  s.corpus = corpus;
+  s.jsonl = jsonl;
+  s.npy = npy;
+  const index::CorpusInfo info = index::ExportCorpus(s);
+  fmt::print(
+      "{} sequences in {} and {}\nhullft index import --jsonl {} --npy {} --keep-ids --encoder-digest {} --model MODEL "
+      "--output CORPUS\n",
+      info.sequences, jsonl, npy, jsonl, npy, info.encoder_digest);
+  return 0;
+}
+
 }  // namespace
 
 int IndexCommand(const Arguments& args) {
-  const std::vector<std::string> names = {"build", "info", "verify", "search"};
+  using Command = int (*)(const Arguments&);
+  static const std::vector<std::pair<std::string, Command>> commands = {
+      {"build", IndexBuild}, {"add", IndexAdd},       {"merge", IndexMerge}, {"repartition", IndexRepartition},
+      {"export", Export},    {"import", IndexImport}, {"info", Info},        {"verify", Verify},
+      {"search", Search}};
   const std::string name = args.empty() ? "" : args[0];
   if (name.empty() || name == "--help" || name == "-h") {
     std::puts(
-        "usage: hullft index build | info | verify | search\n\n"
-        "  build   make a corpus from JSONL files or folders of texts\n"
-        "  info    what a corpus holds\n"
-        "  verify  check every byte of a corpus\n"
-        "  search  the sequences nearest to a text\n\n"
+        "usage: hullft index build | add | merge | repartition | export | import | info | verify | search\n\n"
+        "  build        make a corpus from JSONL files or folders of texts\n"
+        "  add          more files into a corpus, as another generation\n"
+        "  merge        several corpora, or the generations of one, into a new one\n"
+        "  repartition  a corpus with another number of partitions\n"
+        "  export       a corpus as JSONL and .npy\n"
+        "  import       JSONL with vectors (.npy, FAISS) that others have made\n"
+        "  info         what a corpus holds\n"
+        "  verify       check every byte of a corpus\n"
+        "  search       the sequences nearest to a text\n\n"
         "hullft index build --help describes build, and so on.");
     return name.empty() ? 2 : 0;
   }
-  const Arguments rest(args.begin() + 1, args.end());
-  if (name == "build") return Build(rest);
-  if (name == "info") return Info(rest);
-  if (name == "verify") return Verify(rest);
-  if (name == "search") return Search(rest);
+  std::vector<std::string> names;
+  for (const auto& [known, command] : commands) {
+    if (name == known) return command(Arguments(args.begin() + 1, args.end()));
+    names.push_back(known);
+  }
   const std::string nearest = NearestWord(name, names);
   throw Error(Code::kUsage,
               "unknown command 'index " + name + "'" + (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"),

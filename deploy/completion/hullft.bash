@@ -9,7 +9,7 @@ _hullft() {
     return
   fi
   case $command in
-    index) [ "$COMP_CWORD" -eq 2 ] && { mapfile -t COMPREPLY < <(compgen -W "build info verify search" -- "$word"); return; } ;;&
+    index) [ "$COMP_CWORD" -eq 2 ] && { mapfile -t COMPREPLY < <(compgen -W "build add merge repartition export import info verify search" -- "$word"); return; } ;;&
     bench) [ "$COMP_CWORD" -eq 2 ] && { mapfile -t COMPREPLY < <(compgen -W "cluster finetune index machine" -- "$word"); return; } ;;&
     index | bench) call+=("${COMP_WORDS[2]}") ;;
   esac

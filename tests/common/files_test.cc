@@ -48,7 +48,9 @@ TEST_F(FilesTest, MissingFileNamesItself) {
 
 TEST_F(FilesTest, LockIsExclusive) {
   const FileLock first(folder_ / "lock");
-  EXPECT_THROW(FileLock(folder_ / "lock"), Error);
+  const Error error = Caught([&] { FileLock(folder_ / "lock"); });
+  EXPECT_EQ(error.code(), Code::kUsage);
+  EXPECT_THAT(error.message(), HasSubstr(fmt::format("in use by process {} on ", ::getpid())));
 }
 
 TEST_F(FilesTest, NpyRoundTripsAndRefusesDamage) {

@@ -60,6 +60,19 @@ TEST_F(RunTest, AnyWorldGivesTheSameRows) {
   }
 }
 
+TEST_F(RunTest, ARepartitionedCorpusGivesTheSameRows) {
+  RunOn({"a"}, Plan("corpus4", "before"));
+  index::BuildSettings settings;
+  settings.corpora = {(base_ / "corpus4").string()};
+  settings.output = (base_ / "corpus3").string();
+  settings.partitions = 3;
+  settings.index = "";
+  settings.quiet = true;
+  index::BuildCorpus(settings, {}, {});
+  RunOn({"a", "b"}, Plan("corpus3", "after"));
+  EXPECT_EQ(Comparable("after"), Comparable("before"));
+}
+
 // The pool against brute force over the whole corpus in float64, in the total order (score, then id).
 TEST_F(RunTest, StagedPartitionsGiveTheSameRowsAndAreCopiedOnce) {
   RunOn({"a", "b", "b"}, Plan("corpus4", "unstaged"));

@@ -10,6 +10,7 @@
 namespace hullft::fuzz {
 
 void Config(std::string_view input);       // options' --config FILE
+void Faiss(std::string_view input);        // flat index files of FAISS
 void Journal(std::string_view input);      // results.jsonl of a run
 void Jsonl(std::string_view input);        // corpora and queries, plain or compressed
 void Manifest(std::string_view input);     // of a corpus and of a partition
@@ -23,9 +24,16 @@ struct Target {
   const char* name;  // of the folder in tests/fuzz/corpus
   void (*run)(std::string_view input);
 };
-inline constexpr Target kTargets[] = {{"config", Config},           {"journal", Journal},          {"jsonl", Jsonl},
-                                      {"manifest", Manifest},       {"model_config", ModelConfig}, {"npy", Npy},
-                                      {"safetensors", Safetensors}, {"tokenizer", Tokenizer},      {"wire", Wire}};
+inline constexpr Target kTargets[] = {{"config", Config},
+                                      {"faiss", Faiss},
+                                      {"journal", Journal},
+                                      {"jsonl", Jsonl},
+                                      {"manifest", Manifest},
+                                      {"model_config", ModelConfig},
+                                      {"npy", Npy},
+                                      {"safetensors", Safetensors},
+                                      {"tokenizer", Tokenizer},
+                                      {"wire", Wire}};
 
 // A file of this name that holds content, in a folder of this process that is removed at its end. Written anew by each
 // call.

@@ -124,6 +124,33 @@ TEST_F(DistributedBuildTest, AnyNumberOfRanksMakesTheSameCorpus) {
   }
 }
 
+TEST_F(DistributedBuildTest, AnyNumberOfRanksGrowsAndMergesToTheSameCorpus) {
+  BuildSettings settings = ManyInputs(4);
+  BuildCorpus(settings, FakeEmbed(), FakeTokenize());
+  BuildSettings more = Settings(Write("d.jsonl", ToJsonl(RandomTexts(120, 4))), settings.output, 3);
+  more.inputs.push_back(settings.inputs[1]);  // known already
+  more.block_bytes = 900;
+  more.grow = true;
+  BuildSettings merge = Settings("", folder_ / "m", 5);
+  merge.inputs.clear();
+  merge.corpora = {settings.output, (folder_ / "one").string()};
+  fs::copy(settings.output, folder_ / "before", fs::copy_options::recursive);
+  fs::copy(settings.output, folder_ / "one", fs::copy_options::recursive);
+  std::map<std::string, std::string> grown, merged;
+  for (const int ranks : {1, 2, 5}) {
+    fs::remove_all(settings.output);
+    fs::copy(folder_ / "before", settings.output, fs::copy_options::recursive);
+    BuildWell(ranks, more);
+    if (ranks == 1) grown = Content(settings.output);
+    EXPECT_EQ(Content(settings.output), grown) << ranks;
+    BuildWell(ranks, merge);
+    if (ranks == 1) merged = Content(folder_ / "m");
+    EXPECT_EQ(Content(folder_ / "m"), merged) << ranks;
+    fs::remove_all(folder_ / "m");
+  }
+  EXPECT_EQ(merged.at("digest"), grown.at("digest")) << "the second corpus is what the first one began with";
+}
+
 TEST_F(DistributedBuildTest, PartsOfAFileGiveEveryLineOnceWithItsPlace) {
   BuildSettings settings = ManyInputs(1);
   const auto inputs = ListInputs(settings.inputs);
@@ -142,7 +169,7 @@ TEST_F(DistributedBuildTest, PartsOfAFileGiveEveryLineOnceWithItsPlace) {
         EXPECT_EQ(LinesBefore(blocks[b], file), LinesBefore(blocks[b - 1], file) + counts[b - 1].lines);
       }
     }
-    const auto bases = BasesOf(blocks, counts);
+    const auto bases = BasesOf(blocks, counts, 0);
     int64_t row = 0;
     for (auto& [id, text] : found) {
       const auto block = id >> kRecordBits;
