@@ -49,7 +49,7 @@ PairedDifference DifferenceOf(const Study& study, const std::string& subset, int
   const auto draws = PercentDraws(study, paired, threads);
   std::vector<double> differences(kDraws);
   for (size_t d = 0; d < differences.size(); ++d) differences[d] = draws[1][d] - draws[0][d];
-  *raw_p = BootstrapPValue(differences);
+  *raw_p = PairedPValue(differences, paired.queries());
   result.interval = Middle95(std::move(differences));
   return result;
 }

@@ -38,7 +38,7 @@ void MarkFront(std::vector<CellFigure>* cells) {
 }
 
 // The differences of the other series to the best one, from the same draws.
-void Compare(const std::vector<CellFigure>& cells, const std::vector<std::vector<double>>& draws,
+void Compare(const std::vector<CellFigure>& cells, const std::vector<std::vector<double>>& draws, size_t queries,
              std::vector<HeadlineEntry>* headline) {
   const auto best =
       std::ranges::min_element(*headline, {}, [&](const HeadlineEntry& e) { return cells[e.figure].percent; });
@@ -49,7 +49,7 @@ void Compare(const std::vector<CellFigure>& cells, const std::vector<std::vector
     entry.difference = cells[entry.figure].percent - cells[best->figure].percent;
     std::vector<double> differences(kDraws);
     for (size_t d = 0; d < kDraws; ++d) differences[d] = draws[entry.figure][d] - draws[best->figure][d];
-    p_values.push_back(BootstrapPValue(differences));
+    p_values.push_back(PairedPValue(differences, queries));
     entry.interval = Middle95(std::move(differences));
   }
   const std::vector<double> adjusted = HolmAdjusted(p_values);
@@ -83,7 +83,7 @@ SubsetFigures FiguresOf(const Study& study, const std::string& subset, const std
   }
   MarkFront(&figures.cells);
   for (const size_t cell : headline_cells) figures.headline.push_back({cell, false, 0, {}, 1});
-  Compare(figures.cells, draws, &figures.headline);
+  Compare(figures.cells, draws, paired.queries(), &figures.headline);
   return figures;
 }
 

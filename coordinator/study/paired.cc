@@ -1,6 +1,7 @@
 #include "coordinator/study/paired.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 namespace hullft::study {
@@ -58,6 +59,10 @@ std::vector<std::vector<double>> PercentDraws(const Study& study, const PairedVa
       percents[c][d] = Percent(draw[study.runs.size() + c], draw[study.cells[c].run]);
   }
   return percents;
+}
+
+double PairedPValue(std::span<const double> differences, size_t queries) {
+  return std::max(BootstrapPValue(differences), std::exp2(1.0 - static_cast<double>(queries)));
 }
 
 }  // namespace hullft::study

@@ -28,4 +28,8 @@ PairedValues ScoresOf(const Study& study, const CommonQueries& common);
 // Per cent of untuned in each of kDraws draws: [cell][draw]. All cells of a draw have the same queries.
 std::vector<std::vector<double>> PercentDraws(const Study& study, const PairedValues& paired, int threads);
 
+// Two-sided p-value of "no difference" from the differences in the draws: BootstrapPValue, but never below 2^(1 -
+// queries), the least that a sign test could say: the draws of one query, all alike, prove nothing.
+double PairedPValue(std::span<const double> differences, size_t queries);
+
 }  // namespace hullft::study

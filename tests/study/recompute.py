@@ -118,14 +118,14 @@ def check_subset(figures, subset, runs, own_n):
     for c, cell in enumerate(cells):
         beaten = any(runtimes[o] <= runtimes[c] and percents_of(means, o) < percents_of(means, c) for o in range(len(cells)))
         check(f"{cell['series']}, N = {cell['n']} pareto", cell["pareto"], not beaten)
-    check_headline(subset, cells, percents, means)
+    check_headline(subset, cells, percents, means, len(table))
 
 
 def percents_of(means, c):
     return means[c, 1] / means[c, 0]
 
 
-def check_headline(subset, cells, percents, means):
+def check_headline(subset, cells, percents, means, queries):
     columns = [next(c for c, cell in enumerate(cells) if (cell["series"], cell["n"]) == (e["series"], e["n"]))
                for e in subset["entries"]]
     best = min(columns, key=lambda c: percents_of(means, c))
@@ -139,7 +139,7 @@ def check_headline(subset, cells, percents, means):
         check("difference low", entry["difference_low"], numpy.quantile(differences, 0.025))
         check("difference high", entry["difference_high"], numpy.quantile(differences, 0.975))
         fewer = min((differences <= 0).sum(), (differences >= 0).sum()) + 1
-        p_values.append(min(1.0, 2 * fewer / (len(differences) + 1)))
+        p_values.append(min(1.0, max(2 * fewer / (len(differences) + 1), 2.0 ** (1 - queries))))
     others = [e for e in subset["entries"] if not e["best"]]
     for entry, p in zip(others, holm(p_values)):
         check("p", entry["p_holm"], p)

@@ -44,6 +44,12 @@ TEST_F(StudyTest, OneRunByHand) {
   EXPECT_THAT(figures.series.at(0).supports, ElementsAre(std::pair(2, 2)));
 }
 
+// All draws of one query are alike, and say nothing of others.
+TEST_F(StudyTest, OneQueryIsNotSignificant) {
+  const Study study = Load({Write("a", Rows(1, 0.4, 1)), Write("b", Rows(1, 0.2, 2), {{"--method", "knn"}})});
+  EXPECT_EQ(FiguresOf(study).subsets.back().headline[1].p, 1);
+}
+
 TEST_F(StudyTest, TheNewestRowCountsAndAFinishedOneBeforeAFailedOne) {
   std::vector<Row> rows = {SampleRow(0, "A", 2, 2), FailedRow(1, "A", "x"), SampleRow(0, "A", 2, 1),
                            FailedRow(0, "A", "y"), SampleRow(1, "A", 2, 1)};
