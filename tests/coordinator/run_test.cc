@@ -81,7 +81,8 @@ TEST_F(RunTest, StagedPartitionsGiveTheSameRowsAndAreCopiedOnce) {
   EXPECT_EQ(Comparable("staged"), Comparable("unstaged"));
   std::map<std::string, fs::file_time_type> times;
   for (const auto& entry : fs::recursive_directory_iterator(disk)) {
-    if (entry.is_regular_file()) times[entry.path()] = entry.last_write_time();
+    const bool lock = entry.path().extension() == ".lock";  // says who holds it
+    if (entry.is_regular_file() && !lock) times[entry.path()] = entry.last_write_time();
   }
   RunOn({"a", "b", "c"}, Plan("corpus4", "staged again", {"--stage", disk.string()}));
   EXPECT_EQ(Comparable("staged again"), Comparable("unstaged"));

@@ -12,7 +12,7 @@ constexpr int64_t kMaxLineBytes = 300;
 
 std::string Texts(const std::filesystem::path& file, int64_t begin, int64_t end) {
   index::Rejects rejects("", INT64_MAX);
-  index::JsonlReader reader(file, &rejects, {kMaxLineBytes, true, begin, end});
+  index::JsonlReader reader(file, &rejects, {.max_line_bytes = kMaxLineBytes, .begin = begin, .end = end});
   std::string texts;
   index::Record record;
   while (reader.Next(&record)) {
