@@ -110,11 +110,9 @@ FigureBlock BeforeAfterChart(const Study& study, const Figures& figures) {
     const std::vector<Point> some = Thinned(points);
     Panel panel = DotPanel(fmt::format("{} ({})", CellName(study, cell), ThinnedNote(some.size(), points.size())),
                            "BPB before", "BPB after", points, false);
-    double low = 1e300, high = -1e300;
-    for (const Point& point : points) low = std::min(low, std::max(point.x, point.y)), high = std::max(high, point.x);
+    const auto [left, right] = std::ranges::minmax_element(points, {}, &Point::x);
     const auto [least, most] = std::ranges::minmax_element(points, {}, &Point::y);
-    low = std::max(std::ranges::min_element(points, {}, &Point::x)->x, least->y);
-    high = std::min(high, most->y);
+    const double low = std::max(left->x, least->y), high = std::min(right->x, most->y);
     if (low < high) panel.Line({{low, low}, {high, high}}, 7, "diagonal");
     panel.Dots(some, cell.series);
     block.panels_html.push_back(panel.Svg("BPB after against BPB before; quantiles follow as a table"));

@@ -5,8 +5,8 @@
 
 namespace hullft::worker {
 
-// What they share. sizes: width of a head where the configuration gives none is hidden_size / num_attention_heads.
-static DecoderShape ReadGated(ConfigReader& config) {
+// The sizes: a head is hidden_size / num_attention_heads wide where the configuration does not say.
+static DecoderShape ReadGatedSizes(ConfigReader& config) {
   DecoderShape shape;
   ReadTokens(config, &shape);
   shape.positions = config.Size("max_position_embeddings");
@@ -26,8 +26,13 @@ static DecoderShape ReadGated(ConfigReader& config) {
   return shape;
 }
 
-static void ReadRope(ConfigReader& config, DecoderShape* shape) {
-  shape->ropes = {Rope(config, {shape->head_width, shape->positions})};
+// What all but Gemma share.
+static DecoderShape ReadGated(ConfigReader& config) {
+  DecoderShape shape = ReadGatedSizes(config);
+  shape.ropes = {Rope(config, {shape.head_width, shape.positions})};
+  shape.activation = ReadActivation(config, "hidden_act", "silu");
+  shape.tied = config.Flag("tie_word_embeddings", false);
+  return shape;
 }
 
 // Gives the layers that layer_types calls sliding their window; without layer_types those that `slides` says.
@@ -48,9 +53,6 @@ static void ReadWindows(ConfigReader& config, int64_t window, const Slides& slid
 
 DecoderShape ReadLlama(ConfigReader& config) {
   DecoderShape shape = ReadGated(config);
-  ReadRope(config, &shape);
-  shape.activation = ReadActivation(config, "hidden_act", "silu");
-  shape.tied = config.Flag("tie_word_embeddings", false);
   shape.qkv_bias = shape.out_bias = config.Flag("attention_bias", false);
   shape.mlp_bias = config.Flag("mlp_bias", false);
   config.RejectUnknown({"attention_dropout", "pretraining_tp"});  // dropout is an argument; slicing gives the same sums
@@ -59,9 +61,6 @@ DecoderShape ReadLlama(ConfigReader& config) {
 
 DecoderShape ReadMistral(ConfigReader& config) {
   DecoderShape shape = ReadGated(config);
-  ReadRope(config, &shape);
-  shape.activation = ReadActivation(config, "hidden_act", "silu");
-  shape.tied = config.Flag("tie_word_embeddings", false);
   const int64_t window = config.Has("sliding_window") ? config.Size("sliding_window") : 0;
   ReadWindows(
       config, window, [](size_t) { return true; }, &shape);
@@ -72,9 +71,6 @@ DecoderShape ReadMistral(ConfigReader& config) {
 // Qwen 2, 2.5 and 3. Without layer_types the first max_window_layers layers see all.
 static DecoderShape ReadQwen(ConfigReader& config) {
   DecoderShape shape = ReadGated(config);
-  ReadRope(config, &shape);
-  shape.activation = ReadActivation(config, "hidden_act", "silu");
-  shape.tied = config.Flag("tie_word_embeddings", false);
   const bool windows = config.Flag("use_sliding_window", false);
   const int64_t window = config.Has("sliding_window") ? config.Size("sliding_window") : 0;
   const auto whole = static_cast<size_t>(config.Number("max_window_layers", 28));
@@ -102,9 +98,6 @@ DecoderShape ReadQwen3(ConfigReader& config) {
 
 DecoderShape ReadPhi3(ConfigReader& config) {
   DecoderShape shape = ReadGated(config);
-  ReadRope(config, &shape);
-  shape.activation = ReadActivation(config, "hidden_act", "silu");
-  shape.tied = config.Flag("tie_word_embeddings", false);
   shape.residual_dropout = true;
   const int64_t window = config.Has("sliding_window") ? config.Size("sliding_window") : 0;
   ReadWindows(
@@ -117,9 +110,6 @@ DecoderShape ReadPhi3(ConfigReader& config) {
 
 DecoderShape ReadOlmo2(ConfigReader& config) {
   DecoderShape shape = ReadGated(config);
-  ReadRope(config, &shape);
-  shape.activation = ReadActivation(config, "hidden_act", "silu");
-  shape.tied = config.Flag("tie_word_embeddings", false);
   shape.qkv_bias = shape.out_bias = config.Flag("attention_bias", false);
   shape.whole_head_norm = true;
   shape.names.attention_norm = shape.names.mlp_norm = "";
@@ -148,7 +138,7 @@ static void ReadGemma3Ropes(ConfigReader& config, DecoderShape* shape) {
 }
 
 DecoderShape ReadGemma3(ConfigReader& config) {
-  DecoderShape shape = ReadGated(config);
+  DecoderShape shape = ReadGatedSizes(config);
   if (!config.Has("head_dim")) throw config.Unsupported("head_dim", "it is needed");
   shape.activation = ReadActivation(config, "hidden_activation", "gelu_pytorch_tanh");
   shape.tied = config.Flag("tie_word_embeddings", true);
