@@ -111,6 +111,7 @@ std::unique_ptr<Tuner> Tuner::Load(const TunerOptions& options, const BaseWeight
                               tuner->impl_->digest, base.digest),
                   "every worker must see the same model folder");
     }
+    tuner->impl_->trained().Reserve();
   });
   return tuner;
 }

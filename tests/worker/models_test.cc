@@ -124,6 +124,7 @@ TEST_P(GoldenModel, GradientsAreWrittenInPlace) {
     parameter.value.mutable_grad().reset();
   }
   FlatWeights weights(model.get());
+  weights.Reserve();
   weights.PrepareGradients();
   for (Parameter& parameter : model->parameters()) {
     EXPECT_EQ(parameter.value.grad().defined(), parameter.overwritten) << parameter.name;

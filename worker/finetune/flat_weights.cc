@@ -29,6 +29,7 @@ FlatBuffer::FlatBuffer(int64_t floats, int index) {
                 "finetuning needs about 5 times the size of the float32 weights: use a smaller model or fewer workers");
   }
   madvise(memory_, bytes_, MADV_HUGEPAGE);  // ignored: a wish: without huge pages it is only slower
+  madvise(memory_, bytes_, MADV_POPULATE_WRITE);  // ignored: before Linux 5.14 the first step pays
   data_ = reinterpret_cast<float*>(static_cast<std::byte*>(memory_) + shift);
 }
 
@@ -67,24 +68,24 @@ at::Tensor FlatWeights::MakeArray(int index) {
   return at::from_blob(buffer.data(), base_.sizes(), base_.options());
 }
 
-void FlatWeights::MakeBuffers() {
-  const at::Tensor working = MakeArray(0), m = MakeArray(1);
+void FlatWeights::Reserve() {
+  working_ = MakeArray(0);
+  m_ = MakeArray(1);
   v_ = MakeArray(2);
-  m_ = m;
-  working_ = working;
+  gradient_ = MakeArray(3);
 }
 
 void FlatWeights::PrepareGradients() {
   for (Parameter& parameter : model_->parameters()) {
     if (!parameter.overwritten) continue;
-    if (!gradient_.defined()) gradient_ = MakeArray(3);
+    HULLFT_CHECK(gradient_.defined());
     parameter.value.mutable_grad() =
         gradient_.narrow(0, parameter.offset, parameter.count).view(parameter.value.sizes());
   }
 }
 
 std::vector<AdamSegment> FlatWeights::Segments(bool fresh) {
-  if (!working_.defined()) MakeBuffers();
+  HULLFT_CHECK(working_.defined());
   float* const working_data = working_.mutable_data_ptr<float>();
   float* const m = m_.mutable_data_ptr<float>();
   float* const v = v_.mutable_data_ptr<float>();

@@ -1,6 +1,6 @@
 // The weights of a model, or its adapters, in flat arrays: the base weights, never written after loading, and beside
-// them what finetuning needs (working copy, Adam's moments, gradient), made at the first use. The model's parameters
-// point into one of the two copies.
+// them what finetuning needs (working copy, Adam's moments, gradient). The model's parameters point into one of the two
+// copies.
 //
 // Resetting costs nothing: UseBase() only turns pointers, and the first Adam run reads the base and writes the working
 // copy. All arrays live on the model's device. Not thread-safe.
@@ -16,7 +16,7 @@
 
 namespace hullft::worker {
 
-// Anonymous memory in huge pages where the system gives them. Throws kMemory. Movable.
+// Anonymous memory, all of it there from the start, in huge pages where the system gives them. Throws kMemory. Movable.
 class FlatBuffer {
  public:
   FlatBuffer() = default;
@@ -38,6 +38,10 @@ class FlatWeights {
  public:
   // Takes the model's weights as they are now as the base. The model must outlive this object.
   explicit FlatWeights(FlatParameters* model);
+
+  // Once, before finetuning: makes the arrays beside the base, on the CPU with their pages there, so that missing memory
+  // shows now (kMemory) and no measured step pays for finding and clearing gigabytes.
+  void Reserve();
 
   void UseBase();     // the parameters show the base weights
   void UseWorking();  // ... the working copy, valid after an Adam run over Segments()
@@ -65,8 +69,6 @@ class FlatWeights {
   FlatParameters* model_;
   at::Tensor base_;
   int64_t count_ = 0;
-  void MakeBuffers();
-
   // Uninitialised, in the layout and on the device of base_; the memory of the CPU's is buffers_[index].
   at::Tensor MakeArray(int index);
 
