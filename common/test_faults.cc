@@ -1,10 +1,13 @@
 #include "common/test_faults.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <sstream>
 #include <string_view>
@@ -67,12 +70,18 @@ Faults* Wanted() {
 
 }  // namespace
 
+void Announce(std::string_view what) {
+  fmt::print(stderr, "test fault: {}\n", what);
+}
+
 bool Strikes(Kind kind) {
   Faults* const faults = Wanted();
   if (faults == nullptr) return false;
   const auto k = static_cast<size_t>(kind);
   const int64_t number = ++faults->seen[k];
-  return std::find(faults->numbers[k].begin(), faults->numbers[k].end(), number) != faults->numbers[k].end();
+  if (std::ranges::find(faults->numbers[k], number) == faults->numbers[k].end()) return false;
+  Announce(fmt::format("{} {}", kNames[k], number));
+  return true;
 }
 
 void FlipBit(void* bytes, int64_t size) {
@@ -86,7 +95,9 @@ void Delay() {
   if (faults == nullptr) return;
   const auto kind = static_cast<size_t>(Kind::kDelay);
   if (faults->numbers[kind].empty()) return;
-  const int64_t step = ++faults->seen[kind] * 7919;  // a prime, so that neighbours wait differently long
+  const int64_t number = ++faults->seen[kind];
+  if (number == 1) Announce("delay");
+  const int64_t step = number * 7919;  // a prime, so that neighbours wait differently long
   std::this_thread::sleep_for(std::chrono::milliseconds(step % (faults->numbers[kind].front() + 1)));
 }
 

@@ -7,17 +7,20 @@
 //     read    one bit of the NUMBER-th list of tokens that is read from a corpus changes
 //     delay   every message waits up to NUMBER ms before it leaves
 //   HULLFT_TEST_DISK=FILE        the free bytes of the run folder's disk are what FILE says
-// Numbers count from 1. Thread-safe: the counters are atomic. Throws kUsage for a variable that does not parse.
+// Numbers count from 1. A fault that strikes says so on stderr ("test fault: KIND NUMBER"), a delay the first time.
+// Thread-safe: the counters are atomic. Throws kUsage for a variable that does not parse.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <string>
+#include <string_view>
 
 namespace hullft::test_faults {
 
 enum class Kind { kWrite, kFsync, kFlip, kTokens, kRead, kDelay };
 
+// Tells stderr that a fault strikes, for the test that asked for it: past the log, whose own file may be what fails.
+void Announce(std::string_view what);
 // Counts this event of its kind; true when it is the one that must fail.
 bool Strikes(Kind kind);
 // Changes one bit of `bytes`, which one depends on their number alone; nothing to change in none.

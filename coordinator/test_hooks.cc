@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "common/error.h"
+#include "common/test_faults.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -57,7 +58,9 @@ void TestHooks::WhileLoading(int rank) const {
 
 void TestHooks::BeforeTask(int rank, int64_t task) const {
   if (task_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(task_ms));
-  while (rank == hang_rank && task == hang_task) ::pause();
+  if (rank != hang_rank || task != hang_task) return;
+  test_faults::Announce("hang");
+  while (true) ::pause();
 }
 
 }  // namespace hullft::coordinator

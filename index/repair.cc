@@ -65,12 +65,14 @@ class PartitionRepair {
     const bool flat = manifest_.index == "Flat";
     for (const std::string& name : damaged_) {
       const bool from_store = name == kIdsFile || (flat && (name == vectors || name == kSumsFile));
-      if (manifest_.format > 1 && (from_store || name == kIndexFile || name == kSumsFile)) continue;
+      const bool from_others = name == kIndexFile || name == kSumsFile || name == kSequenceSumsFile;
+      if (manifest_.format > 1 && (from_store || from_others)) continue;
       throw Error(Code::kData, (folder_ / name).string() + " is damaged, and nothing else holds what was in it",
                   kBuildAgain);
     }
     if (IsDamaged(kIdsFile) || (flat && (IsDamaged(vectors) || IsDamaged(kSumsFile)))) FromStore(flat, vectors);
     if (!flat && IsDamaged(kSumsFile)) SumsOf(vectors);
+    if (IsDamaged(kSequenceSumsFile)) SequenceSumsOf();
     if (IsDamaged(kIndexFile)) Index();
     std::vector<std::string> made;
     for (const std::string& name : damaged_) made.push_back((folder_ / name).string());
@@ -113,6 +115,23 @@ class PartitionRepair {
     made.Add({reinterpret_cast<const char*>(vectors.bytes().data()), vectors.bytes().size()});
     WriteFileAtomic(sums.file(), made.Finish());
     sums.Take(EntryOf(manifest_, kSumsFile));
+  }
+
+  // Of the store and the vectors, whose own checksums are right by now. They are taken only when they are those of the
+  // build, by the manifest's hash: content that has changed since is not sealed anew.
+  void SequenceSumsOf() {
+    Replacement file(folder_ / kSequenceSumsFile);
+    const auto vectors = OpenFlatIndex(folder_, manifest_);
+    const StoreReader store(folder_ / kStoreFolder, manifest_.embedding_type);
+    std::vector<float> scratch;
+    std::string made;
+    size_t row = 0;
+    store.ForEach([&](const SequenceView& s) {
+      const SequenceSums sums{Hash64(s.text), SumOf(s.tokens), SumOf(vectors->rows().Get(row++, 1, &scratch))};
+      made.append(reinterpret_cast<const char*>(&sums), sizeof sums);
+    });
+    WriteFileAtomic(file.file(), made);
+    file.Take(EntryOf(manifest_, kSequenceSumsFile));
   }
 
   void Index() {

@@ -1,5 +1,5 @@
 // Makes the files of a corpus that can be made from others again: ids, and with Flat the vectors, from the store; any
-// other index from the vectors.
+// other index from the vectors; the checksums of sequences from both.
 #pragma once
 
 #include <cstdint>

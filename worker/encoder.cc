@@ -43,8 +43,10 @@ void CheckPooling(const fs::path& folder) {
     const std::string type = module["type"], kind = type.substr(type.rfind('.') + 1);
     if (kind == "Pooling") {
       const std::string path = module["path"];
-      if (!StaysInside(path)) throw DataError("{}: field path: '{}' leads out of this folder", modules.string(), path);
-      ConfigReader pooling(folder / path / "config.json");
+      const fs::path config = fs::path(path) / "config.json";
+      if (!StaysInsideModel(folder, config))
+        throw DataError("{}: field path: '{}' leads out of this folder", modules.string(), path);
+      ConfigReader pooling(folder / config);
       pooling.Size("word_embedding_dimension");
       if (!pooling.Flag("pooling_mode_mean_tokens", false)) {
         throw pooling.Unsupported("pooling_mode_mean_tokens", "only the mean over the tokens is implemented");

@@ -49,7 +49,8 @@ int Verify(const Arguments& args) {
       "Checks every byte of a corpus: checksums of all files, counts, and the store against the vector index.");
   table.AddPositional("corpus", &folder, "folder of the corpus").Required();
   table.Add("repair", &repair,
-            "first make again what can be: ids and Flat's vectors from the store, any other index from the vectors");
+            "first make again what can be: ids and Flat's vectors from the store, any other index from the vectors, "
+            "checksums from what they are of");
   table.Add("threads", &threads, "0: all cores this process may use").Range(0, 4096).NotPartOfResult();
   table.Add("json", &json, "print JSON");
   table.Add("quiet", &quiet, "no progress").NotPartOfResult();

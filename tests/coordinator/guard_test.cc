@@ -46,7 +46,9 @@ TEST(Leakage, ShareIsThatOfTheOneWithFewerGrams) {
     EXPECT_DOUBLE_EQ(LeakageCheck("", a, 0.5).Share(b), want);
     EXPECT_DOUBLE_EQ(LeakageCheck("", b, 0.5).Share(a), want);
     EXPECT_EQ(LeakageCheck("", a, want).Leaks("", b), false) << "above the threshold, not at it";
-    if (want > 0) EXPECT_EQ(LeakageCheck("", a, want * 0.999).Leaks("", b), true);
+    if (want > 0) {
+      EXPECT_EQ(LeakageCheck("", a, want * 0.999).Leaks("", b), true);
+    }
     partly += want > 0 && want < 1;
   }
   EXPECT_GT(partly, 30);
@@ -209,7 +211,9 @@ TEST_F(GuardTest, AQueryOfWhichNothingIsLeftFailsAndSaysWhy) {
   RunOn({"a"}, Plan("only", "nothing", {"--guard", "drop"}));
   for (const Row& row : LatestRows(Rows("nothing"))) {
     EXPECT_EQ(row.ok, row.query != 2 && row.query != 7) << row.query;
-    if (!row.ok) EXPECT_THAT(row.reason, HasSubstr("the guard left nothing of the corpus: all 3 sequences leak"));
+    if (!row.ok) {
+      EXPECT_THAT(row.reason, HasSubstr("the guard left nothing of the corpus: all 3 sequences leak"));
+    }
   }
 }
 

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include "index/block_checks.h"
+#include "index/manifest.h"
 #include "index/verify.h"
 #include "tests/index/test_corpus.h"
 
@@ -32,8 +34,8 @@ TEST_P(RepairTest, MakesEveryFileThatOthersHoldAndNamesTheRest) {
     if (entry.is_regular_file() && entry.file_size() > 0) files.push_back(entry.path());
   for (const fs::path& file : files) {
     const std::string good = ReadFile(file), name = file.filename();
-    const bool mended =
-        name == "ids.u64" || name == "vectors.sums" || name == "index.faiss" || (flat && name == "vectors.f32");
+    const bool mended = name == "ids.u64" || name == "vectors.sums" || name == "sequences.sums" ||
+                        name == "index.faiss" || (flat && name == "vectors.f32");
     for (const bool missing : {false, true}) {
       std::string bad = good;
       bad[bad.size() / 2] = static_cast<char>(bad[bad.size() / 2] ^ 8);
@@ -52,6 +54,31 @@ TEST_P(RepairTest, MakesEveryFileThatOthersHoldAndNamesTheRest) {
     }
   }
   VerifyCorpus(corpus_, 1, true);
+}
+
+// What the checksums are made of has changed, and somebody has made the manifests fit: nothing is sealed anew.
+TEST_P(RepairTest, ChecksumsOfSequencesAreNotMadeOfOtherContent) {
+  const fs::path part = corpus_ / "part-00001", vectors = part / "vectors.f32";
+  if (std::string(GetParam()) == "Flat") GTEST_SKIP() << "its vectors are compared with the store's";
+  std::string bytes = ReadFile(vectors);
+  bytes[0] = static_cast<char>(bytes[0] ^ 1);
+  WriteFileAtomic(vectors, bytes);
+  BlockSums blocks;
+  blocks.Add(bytes);
+  WriteFileAtomic(part / "vectors.sums", blocks.Finish());
+  fs::remove(part / "sequences.sums");
+  PartitionManifest manifest = ReadPartitionManifest(part);
+  for (FileEntry& entry : manifest.files)
+    if (fs::exists(part / entry.path)) entry.hash = HashFileHex(part / entry.path);
+  WriteManifest(part, manifest);
+  CorpusManifest corpus = ReadCorpusManifest(corpus_);
+  for (FileEntry& entry : corpus.files) entry.hash = HashFileHex(corpus_ / entry.path);
+  WriteManifest(corpus_, corpus);
+  const Error error = Caught([&] { RepairCorpus(corpus_, 2); });
+  EXPECT_EQ(error.code(), Code::kData);
+  EXPECT_THAT(error.message(), HasSubstr("sequences.sums cannot be made again"));
+  EXPECT_FALSE(fs::exists(part / "sequences.sums"));
+  EXPECT_FALSE(fs::exists(part / "sequences.sums.repaired")) << "nothing half-made is left";
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, RepairTest, ::testing::Values("Flat", "IVF4,SQ8"));

@@ -165,7 +165,9 @@ TEST_F(SelectCommand, ExplainShowsWhatWasChosenAndHow) {
     ASSERT_EQ(text.status, 0) << text.err;
     std::istringstream lines(text.out);
     for (std::string line; std::getline(lines, line);) {
-      if (line.find(folder_.string()) == std::string::npos) EXPECT_LE(line.size(), 80u) << line;
+      if (line.find(folder_.string()) == std::string::npos) {
+        EXPECT_LE(line.size(), 80u) << line;
+      }
     }
     const std::string svg = (folder_ / "plot.svg").string();
     const Outcome json = Hullft("pools.npy", "targets.npy", more + " --json --svg " + svg);

@@ -158,5 +158,35 @@ TEST_F(CheckpointTest, Shards) {
   EXPECT_THAT(Failure(), HasSubstr("weight_map"));
 }
 
+// Links in a folder that somebody else made: only those of the hub's cache, to its own blobs, lead out of it.
+TEST_F(CheckpointTest, ShardsAreNotReadThroughLinksThatLeadOut) {
+  const std::string x = R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  const std::string index = R"({"weight_map":{"x":"1.safetensors"}})";
+  Write("secret", File(x, "1234"));
+  const fs::path base = folder_;
+  const auto make = [&](const fs::path& folder, const fs::path& target) {
+    folder_ = base / folder;
+    fs::create_directories(folder_);
+    Write("model.safetensors.index.json", index);
+    fs::create_symlink(target, folder_ / "1.safetensors");
+  };
+  make("model", "../secret");
+  EXPECT_THAT(Failure(), HasSubstr("shard 1.safetensors is a link that leads out"));
+  make("absolute", base / "secret");
+  EXPECT_THAT(Failure(), HasSubstr("shard 1.safetensors is a link that leads out"));
+  make("cache/snapshots/main", "../../../secret");
+  EXPECT_THAT(Failure(), HasSubstr("leads out"));
+  fs::create_directories(base / "cache/blobs");
+  fs::rename(base / "secret", base / "cache/blobs/1234");
+  make("cache/snapshots/other", "../../blobs/1234");
+  EXPECT_EQ(Checkpoint(folder_).tensors().size(), 1U);
+  fs::create_directory_symlink(folder_, base / "by_link");
+  EXPECT_EQ(Checkpoint(base / "by_link").tensors().size(), 1U) << "the folder itself may be reached by a link";
+  make("inside", "other_name");
+  Write("other_name", File(x, "1234"));
+  EXPECT_EQ(Checkpoint(folder_).tensors().size(), 1U);
+  folder_ = base;
+}
+
 }  // namespace
 }  // namespace hullft::worker

@@ -211,8 +211,13 @@ TEST(Encoder, WhatIsNotImplementedIsNamed) {
                R"({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true})");
   const auto load = [&] { Encoder::Load({pooled.path().string(), 0, 1}); };
   EXPECT_THAT(Failure(Code::kData, load), HasSubstr("pooling_mode_cls_token"));
-  pooled.Write("modules.json", R"([{"type": "sentence_transformers.models.Pooling", "path": "../1_Pooling"}])");
-  EXPECT_THAT(Failure(Code::kData, load), HasSubstr("leads out"));
+  const Folder elsewhere("bert_tiny", "bert_uncased_2000");
+  fs::create_directory_symlink(elsewhere.path(), pooled.path() / "linked");
+  for (const std::string outside : {"../1_Pooling", elsewhere.path().c_str(), "1_Pooling/../..", "linked"}) {
+    const json module = {{"type", "sentence_transformers.models.Pooling"}, {"path", outside}};
+    pooled.Write("modules.json", json::array({module}).dump());
+    EXPECT_THAT(Failure(Code::kData, load), HasSubstr("leads out")) << outside;
+  }
   pooled.Write("modules.json", R"([{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}])");
   EXPECT_THAT(Failure(Code::kData, load), HasSubstr("sentence_transformers.models.Dense"));
 }

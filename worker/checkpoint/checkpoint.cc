@@ -7,6 +7,7 @@
 
 #include "common/error.h"
 #include "common/hash.h"
+#include "common/stays_inside.h"
 
 namespace hullft::worker {
 namespace {
@@ -62,6 +63,10 @@ void Checkpoint::ReadIndex(const std::filesystem::path& folder) {
   for (const std::string& name : names) {
     if (!std::filesystem::exists(folder / name)) {
       throw Error(Code::kData, fmt::format("{}: its shard {} is missing", path_, name), "fetch the model again");
+    }
+    if (!StaysInsideModel(folder, name)) {
+      throw Error(Code::kData, fmt::format("{}: its shard {} is a link that leads out of this folder", path_, name),
+                  "put the file itself there, or point the option at the folder that holds it");
     }
     files_.push_back(std::make_unique<SafetensorsFile>(folder / name));
     for (const auto& [tensor, view] : files_.back()->tensors()) {
