@@ -131,7 +131,8 @@ double Tuner::Impl::ComputeGradient(const TuneSettings& settings, std::span<cons
   const at::Tensor head_weight = model->HeadWeight();
   HULLFT_CHECK(head_weight.is_leaf() && head_weight.requires_grad() == !lora);
   // Frozen or written into its place; a tied embedding adds its own part to it later.
-  const HeadLoss::Result result = head.WithGradients(hidden, head_weight, tokens.subspan(1), head_weight.grad());
+  const HeadLoss::Result result = head.WithGradients(hidden, head_weight, tokens.subspan(1), head_weight.grad(),
+                                                     trained().IdleGradient(head_weight));
   if (!std::isfinite(result.loss)) {
     throw Error(Code::kNumeric,
                 fmt::format("the loss of training sequence {} at step {} is {}", sequence, step, result.loss),

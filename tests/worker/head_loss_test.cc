@@ -55,16 +55,19 @@ TEST(HeadLoss, IsAutogradsCrossEntropy) {
   }
 }
 
-TEST(HeadLoss, BuffersOfALargerCallDoNotLeakIntoASmallerOne) {
-  HeadLoss used(1), fresh(1);
-  const Problem large(300, 24, 1003, 1.0), small(7, 24, 1003, 1.0);
-  const at::Tensor dw_used = at::empty_like(large.weight), dw_fresh = at::empty_like(large.weight);
-  used.WithGradients(large.hidden, large.weight, large.targets, dw_used);
-  const HeadLoss::Result a = used.WithGradients(small.hidden, small.weight, small.targets, dw_used);
-  const HeadLoss::Result b = fresh.WithGradients(small.hidden, small.weight, small.targets, dw_fresh);
-  EXPECT_EQ(a.loss, b.loss);
-  EXPECT_TRUE(at::equal(dw_used, dw_fresh));
-  EXPECT_TRUE(at::equal(a.hidden_gradient, b.hidden_gradient));
+TEST(HeadLoss, IdleMemoryGivesTheSameBits) {
+  const Problem problem(300, 24, 1003, 1.0);
+  HeadLoss head(1);
+  const at::Tensor dw_own = at::empty_like(problem.weight);
+  const HeadLoss::Result own = head.WithGradients(problem.hidden, problem.weight, problem.targets, dw_own);
+  for (const int64_t elements : {300 * 1003 + 5, 100}) {  // the second is too short: not used
+    const at::Tensor idle = at::full({elements}, std::nanf("")), dw = at::empty_like(problem.weight);
+    const HeadLoss::Result result = head.WithGradients(problem.hidden, problem.weight, problem.targets, dw, idle);
+    EXPECT_EQ(result.loss, own.loss);
+    EXPECT_TRUE(at::equal(dw, dw_own));
+    EXPECT_TRUE(at::equal(result.hidden_gradient, own.hidden_gradient));
+    EXPECT_EQ(at::isnan(idle).all().item<bool>(), elements == 100);
+  }
 }
 
 TEST(RowSoftmax, IsRightAtEveryRangeOfLogits) {

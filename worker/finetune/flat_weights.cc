@@ -28,7 +28,7 @@ FlatBuffer::FlatBuffer(int64_t floats, int index) {
     throw Error(Code::kMemory, fmt::format("cannot get {} MB for the model's weights", bytes_ >> 20U),
                 "finetuning needs about 5 times the size of the float32 weights: use a smaller model or fewer workers");
   }
-  madvise(memory_, bytes_, MADV_HUGEPAGE);  // ignored: a wish: without huge pages it is only slower
+  madvise(memory_, bytes_, MADV_HUGEPAGE);        // ignored: a wish: without huge pages it is only slower
   madvise(memory_, bytes_, MADV_POPULATE_WRITE);  // ignored: before Linux 5.14 the first step pays
   data_ = reinterpret_cast<float*>(static_cast<std::byte*>(memory_) + shift);
 }
@@ -82,6 +82,15 @@ void FlatWeights::PrepareGradients() {
     parameter.value.mutable_grad() =
         gradient_.narrow(0, parameter.offset, parameter.count).view(parameter.value.sizes());
   }
+}
+
+at::Tensor FlatWeights::IdleGradient(const at::Tensor& kept) const {
+  for (const Parameter& parameter : model_->parameters()) {
+    if (!parameter.value.is_same(kept)) continue;
+    const int64_t end = parameter.offset + parameter.count, behind = gradient_.numel() - end;
+    return parameter.offset > behind ? gradient_.narrow(0, 0, parameter.offset) : gradient_.narrow(0, end, behind);
+  }
+  return {};
 }
 
 std::vector<AdamSegment> FlatWeights::Segments(bool fresh) {

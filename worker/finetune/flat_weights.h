@@ -39,8 +39,8 @@ class FlatWeights {
   // Takes the model's weights as they are now as the base. The model must outlive this object.
   explicit FlatWeights(FlatParameters* model);
 
-  // Once, before finetuning: makes the arrays beside the base, on the CPU with their pages there, so that missing memory
-  // shows now (kMemory) and no measured step pays for finding and clearing gigabytes.
+  // Once, before finetuning: makes the arrays beside the base, on the CPU with their pages there, so that missing
+  // memory shows now (kMemory) and no measured step pays for finding and clearing gigabytes.
   void Reserve();
 
   void UseBase();     // the parameters show the base weights
@@ -48,6 +48,9 @@ class FlatWeights {
 
   // Before a backward pass: gives every parameter that it overwrites its place in the flat gradient.
   void PrepareGradients();
+  // After PrepareGradients: memory that the backward pass will overwrite and that nobody reads until then, the longest
+  // stretch without `kept`'s gradient. Undefined if there is none.
+  at::Tensor IdleGradient(const at::Tensor& kept) const;
   // One segment a parameter. fresh: the run starts from the base. Gradients are taken from where the parameters
   // have them (contiguous copies are made where they are not) and must all be there (kInternal); valid until they
   // change.

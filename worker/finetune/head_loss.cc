@@ -24,14 +24,18 @@ double Sum(const std::vector<double>& values) {
   return sum;
 }
 
+// [kRows or n, V], float32.
+at::Tensor Buffer(const at::Tensor& weight, int64_t n, const at::Tensor& idle) {
+  const int64_t rows = std::min(kRows, n), elements = rows * weight.size(0);
+  if (idle.defined() && idle.numel() >= elements) return idle.narrow(0, 0, elements).view({rows, weight.size(0)});
+  return at::empty({rows, weight.size(0)}, weight.options().dtype(at::kFloat).requires_grad(false));
+}
+
 }  // namespace
 
-at::Tensor HeadLoss::Logits(const at::Tensor& hidden, const at::Tensor& weight, int64_t begin, int64_t rows) {
-  const int64_t vocabulary = weight.size(0);
-  if (!logits_.defined() || logits_.size(0) < rows || logits_.size(1) != vocabulary) {
-    logits_ = at::empty({rows, vocabulary}, weight.options().dtype(at::kFloat).requires_grad(false));
-  }
-  at::Tensor logits = logits_.narrow(0, 0, rows);
+at::Tensor HeadLoss::Logits(const at::Tensor& buffer, const at::Tensor& hidden, const at::Tensor& weight, int64_t begin,
+                            int64_t rows) const {
+  at::Tensor logits = buffer.narrow(0, 0, rows);
   if (precision_ == Precision::kBf16) {
     logits.copy_(at::mm(hidden.narrow(0, begin, rows), weight.t()));
   } else {
@@ -47,9 +51,10 @@ double HeadLoss::LogLikelihood(const at::Tensor& hidden, const at::Tensor& weigh
   const at::Tensor h = Factor(hidden), w = Factor(weight);
   const auto n = static_cast<int64_t>(targets.size());
   std::vector<double> log_probabilities(targets.size());
+  const at::Tensor buffer = Buffer(w, n, {});
   for (int64_t begin = 0; begin < n; begin += kRows) {
     const int64_t rows = std::min(kRows, n - begin);
-    const at::Tensor logits = Logits(h, w, begin, rows);
+    const at::Tensor logits = Logits(buffer, h, w, begin, rows);
     LogProbabilityRows(logits.const_data_ptr<float>(), rows, weight.size(0), targets.data() + begin,
                        log_probabilities.data() + begin, threads_);
   }
@@ -76,7 +81,8 @@ void HeadLoss::Gradients(const at::Tensor& logits_gradient, const at::Tensor& hi
 }
 
 HeadLoss::Result HeadLoss::WithGradients(const at::Tensor& hidden, const at::Tensor& weight,
-                                         std::span<const int32_t> targets, const at::Tensor& weight_gradient) {
+                                         std::span<const int32_t> targets, const at::Tensor& weight_gradient,
+                                         const at::Tensor& idle) {
   CheckShapes(hidden, weight, targets);
   const c10::NoGradGuard no_grad;
   const auto n = static_cast<int64_t>(targets.size());
@@ -84,9 +90,10 @@ HeadLoss::Result HeadLoss::WithGradients(const at::Tensor& hidden, const at::Ten
   const at::Tensor h = Factor(hidden.detach()), w = Factor(weight.detach());
   Result result{0, at::empty_like(hidden.detach())};
   std::vector<double> log_probabilities(targets.size());
+  const at::Tensor buffer = Buffer(w, n, idle);
   for (int64_t begin = 0; begin < n; begin += kRows) {
     const int64_t rows = std::min(kRows, n - begin);
-    const at::Tensor logits = Logits(h, w, begin, rows);
+    const at::Tensor logits = Logits(buffer, h, w, begin, rows);
     CrossEntropyRows(logits.mutable_data_ptr<float>(), rows, w.size(0), targets.data() + begin,
                      static_cast<float>(1.0 / static_cast<double>(n)), log_probabilities.data() + begin, threads_);
     Gradients(logits, h.narrow(0, begin, rows), w, result.hidden_gradient.narrow(0, begin, rows), weight_gradient,

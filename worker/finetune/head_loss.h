@@ -28,21 +28,22 @@ class HeadLoss {
     at::Tensor hidden_gradient;  // [n, D]
   };
   // weight_gradient: [V, D], contiguous, where the weight's gradient is written; undefined: it is not computed.
+  // idle: [any], float32, memory for the chunk of logits, which is left there; undefined or too short: own memory.
   Result WithGradients(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets,
-                       const at::Tensor& weight_gradient);
+                       const at::Tensor& weight_gradient, const at::Tensor& idle = {});
 
  private:
   // `x` as a factor of products: itself, or rounded to bfloat16.
   at::Tensor Factor(const at::Tensor& x) const { return precision_ == Precision::kBf16 ? x.to(at::kBFloat16) : x; }
   // Logits of rows [begin, begin + rows), in the buffer: float32 [rows, V]. hidden and weight are Factors.
-  at::Tensor Logits(const at::Tensor& hidden, const at::Tensor& weight, int64_t begin, int64_t rows);
+  at::Tensor Logits(const at::Tensor& buffer, const at::Tensor& hidden, const at::Tensor& weight, int64_t begin,
+                    int64_t rows) const;
   // One chunk's part of the gradients. first: the weight's, where it is wanted, is overwritten, not added to.
   void Gradients(const at::Tensor& logits_gradient, const at::Tensor& hidden, const at::Tensor& weight,
                  at::Tensor hidden_gradient, at::Tensor weight_gradient, bool first) const;
 
   int threads_;
   Precision precision_;
-  at::Tensor logits_;
 };
 
 }  // namespace hullft::worker
