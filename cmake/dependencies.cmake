@@ -99,9 +99,31 @@ target_link_libraries(torch::cpu INTERFACE openblas::openblas)
 # FAISS: the archive itself; its CMake package drags in reference BLAS by path.
 find_library(HULLFT_FAISS NAMES libfaiss.a REQUIRED)
 add_library(faiss::faiss STATIC IMPORTED GLOBAL)
-set_target_properties(faiss::faiss PROPERTIES IMPORTED_LOCATION ${HULLFT_FAISS})
 target_compile_definitions(faiss::faiss INTERFACE FINTEGER=int)
 target_link_libraries(faiss::faiss INTERFACE torch::cpu OpenMP::OpenMP_CXX)
+
+# Debian's archive has SSE2 kernels only. In a copy of it, the two members with all distances of HNSW and the codecs of SQ8 are
+# replaced by the same sources (of the same version: scripts/setup fetches them) compiled with AVX2.
+set(HULLFT_FAISS_SOURCE ${HULLFT_DEPS}/faiss CACHE PATH "FAISS's sources, of the version of libfaiss.a; without them its SSE2 kernels stay")
+if(EXISTS ${HULLFT_FAISS_SOURCE}/faiss/utils/distances_simd.cpp)
+  add_library(faiss_avx2 OBJECT ${HULLFT_FAISS_SOURCE}/faiss/utils/distances_simd.cpp
+    ${HULLFT_FAISS_SOURCE}/faiss/impl/ScalarQuantizer.cpp)
+  target_include_directories(faiss_avx2 SYSTEM PRIVATE ${HULLFT_FAISS_SOURCE})
+  target_compile_definitions(faiss_avx2 PRIVATE FINTEGER=int)
+  target_compile_options(faiss_avx2 PRIVATE -O3 -mavx2 -mfma -mf16c -mpopcnt -w)
+  target_link_libraries(faiss_avx2 PRIVATE OpenMP::OpenMP_CXX)
+  set(archive ${CMAKE_BINARY_DIR}/libfaiss_avx2.a)
+  add_custom_command(OUTPUT ${archive} COMMAND_EXPAND_LISTS VERBATIM DEPENDS faiss_avx2 $<TARGET_OBJECTS:faiss_avx2> ${HULLFT_FAISS}
+    COMMAND ${CMAKE_COMMAND} -E copy ${HULLFT_FAISS} ${archive}
+    COMMAND ${CMAKE_AR} r ${archive} $<TARGET_OBJECTS:faiss_avx2>
+    COMMENT "FAISS's kernels with AVX2")
+  add_custom_target(faiss_avx2_archive DEPENDS ${archive})
+  add_dependencies(faiss::faiss faiss_avx2_archive)
+  set_target_properties(faiss::faiss PROPERTIES IMPORTED_LOCATION ${archive})
+  target_compile_definitions(faiss::faiss INTERFACE HULLFT_FAISS_AVX2)
+else()
+  set_target_properties(faiss::faiss PROPERTIES IMPORTED_LOCATION ${HULLFT_FAISS})
+endif()
 
 find_path(HULLFT_ROCKSDB_INCLUDE rocksdb/db.h REQUIRED)
 find_library(HULLFT_ROCKSDB NAMES librocksdb.so REQUIRED)

@@ -8,9 +8,15 @@
 
 namespace hullft::index {
 
-// FAISS's errors as hullft's.
+// FAISS's errors as hullft's; a clear one where this processor lacks what the kernels were compiled for.
 template <class Function>
 auto Translate(const Function& function) {
+#ifdef HULLFT_FAISS_AVX2
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c")) {
+    throw Error(Code::kUsage, "this build's FAISS kernels need a processor with AVX2, FMA and F16C",
+                "configure with -DHULLFT_FAISS_SOURCE= for the library's own, or use --index Flat");
+  }
+#endif
   try {
     return function();
   } catch (const faiss::FaissException& error) {
