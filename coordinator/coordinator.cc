@@ -22,6 +22,18 @@ SchedulerOptions SchedulerOptionsOf(const RunSettings& settings, const Layout& l
   return options;
 }
 
+// The settings' own options with what all of them share.
+std::map<std::string, Identity> IdentitiesOf(const std::vector<RunSetting>& grid, const Identity& agreed) {
+  std::map<std::string, Identity> identities;
+  for (const RunSetting& setting : grid) {
+    Identity& identity = identities[setting.name] = agreed;
+    for (const auto& [name, value] : setting.options) {
+      if (identity.contains(name)) identity[name] = value;  // what MakeIdentity left out counts in no setting
+    }
+  }
+  return identities;
+}
+
 nlohmann::ordered_json Provenance(const comm::Communicator& world, const RunPlan& plan, const RankContext& context,
                                   const RunHeader& header) {
   return {{"version", plan.version},        {"host", world.hosts().front()},
@@ -29,6 +41,10 @@ nlohmann::ordered_json Provenance(const comm::Communicator& world, const RunPlan
           {"corpus", plan.settings.corpus}, {"queries", plan.settings.queries},
           {"model", plan.settings.model},   {"encoder", plan.settings.encoder},
           {"search", header.search}};
+}
+
+double UnixSeconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
@@ -40,15 +56,18 @@ Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const 
       layout_(layout),
       plan_(plan),
       context_(context),
-      folder_(plan.settings.output, identity),
+      grid_(plan.settings.Grid()),
+      folder_(plan.settings.output, IdentitiesOf(grid_, identity)),
       disk_(folder_.folder(), int64_t{1'000'000} * plan.settings.disk_reserve),
       display_(!plan.settings.quiet),
       scheduler_(SchedulerOptionsOf(plan.settings, layout)),
       stages_(layout.workers.size()),
       finished_by_(layout.workers.size(), 0) {
   const RunSettings& settings = plan.settings;
-  QueryFile file =
-      ReadQueries(settings.queries, IdentityText(identity), settings.limit, folder_.rejects(), settings.max_rejects);
+  std::vector<std::string> identities;
+  const auto by_name = IdentitiesOf(grid_, identity);
+  for (const RunSetting& setting : grid_) identities.push_back(IdentityText(by_name.at(setting.name)));
+  QueryFile file = ReadQueries(settings.queries, identities, settings.limit, folder_.rejects(), settings.max_rejects);
   queries_ = std::move(file.queries);
   if (!settings.query_embeddings.empty()) {
     const NpyFile stored(settings.query_embeddings);
@@ -66,20 +85,31 @@ Coordinator::Coordinator(comm::Communicator& world, const Layout& layout, const 
       throw DataError("{} on rank 0 holds another tokenizer than the workers'", settings.model);
   }
   if (!settings.score_cache.empty()) OpenScoreCache(identity, arithmetics);
+  if (settings.http >= 0) {
+    live_ = std::make_unique<LivePage>(settings.http_address, settings.http, folder_.folder());
+    spdlog::info("the run can be watched at {}", live_->url());
+  }
   folder_.Start(plan.config, header.layout_table, Provenance(world, plan, context, header));
   log_.emplace(folder_.folder() / "log.txt");
   journal_ = std::make_unique<Journal>(folder_.journal());
   std::unordered_set<std::string> finished;
   for (const Row& row : journal_->TakeRecovered()) {
-    if (row.ok) finished.insert(row.key);
+    if (row.ok) finished.insert(row.key + row.run);  // settings may differ in what changes no result
   }
-  const auto wanted = [&](const Query& query) { return settings.only.empty() || settings.only.contains(query.number); };
   for (size_t q = 0; q < queries_.size(); ++q) {
-    if (wanted(queries_[q]) && !finished.contains(queries_[q].key)) pending_.push_back(static_cast<int64_t>(q));
+    std::vector<int> wanted;
+    for (size_t setting = 0; setting < grid_.size(); ++setting) {
+      const std::string& name = grid_[setting].name;
+      if (!settings.only.empty() && !settings.only.contains({queries_[q].number, name})) continue;
+      ++outcome_.queries;
+      if (!finished.contains(queries_[q].keys[setting] + name)) wanted.push_back(static_cast<int>(setting));
+    }
+    if (wanted.empty()) continue;
+    pending_.push_back(static_cast<int64_t>(q));
+    outcome_.skipped -= static_cast<int64_t>(wanted.size());
+    wanted_[static_cast<int64_t>(q)] = std::move(wanted);
   }
-  outcome_.queries = static_cast<int64_t>(queries_.size());
-  if (!settings.only.empty()) outcome_.queries = static_cast<int64_t>(settings.only.size());
-  outcome_.skipped = outcome_.queries - static_cast<int64_t>(pending_.size());
+  outcome_.skipped += outcome_.queries;
   if (file.rejects > 0) spdlog::warn("{} bad queries were put into {}", file.rejects, folder_.rejects().string());
   if (outcome_.skipped > 0) spdlog::info("{} of {} queries are done already", outcome_.skipped, outcome_.queries);
 }
@@ -104,6 +134,7 @@ double Coordinator::Now() const {
 RunOutcome Coordinator::Run() {
   const double cpu_start = ThreadCpuSeconds();
   const int tags[] = {kToCoordinator};
+  outcome_.stats.started_ms = UnixSeconds() * 1000 - Now() * 1000;
   while (true) {
     if (stop_requested_ || (context_.stop != nullptr && context_.stop->load() != 0)) {
       outcome_.stopped = true;
@@ -114,10 +145,9 @@ RunOutcome Coordinator::Run() {
       StartRounds();
       Dispatch();
     }
-    if (const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(std::chrono::milliseconds(100))))
-      Handle(*envelope);
-    for (const int64_t query : scheduler_.Expire(Now()))
-      GiveUp(query, "no worker finished it by its deadline", -1, plan_.settings.retries + 1);
+    if (const auto envelope = world_.Receive(comm::kAnySource, tags, comm::After(Patience()))) Handle(*envelope);
+    for (const int64_t task : scheduler_.Expire(Now()))
+      GiveUp(task, "no worker finished it by its deadline", -1, plan_.settings.retries + 1);
     ExpireEmbeddings();
     ShowProgress();
   }
@@ -127,18 +157,18 @@ RunOutcome Coordinator::Run() {
   StopAll();
   WaitForByes(plan_.settings.grace);
   journal_->Flush();
-  stats_.coordinator_cpu_seconds = ThreadCpuSeconds() - cpu_start;
+  outcome_.stats.coordinator_cpu_seconds = ThreadCpuSeconds() - cpu_start;
   Finish();
   return outcome_;
 }
 
 // While the workers are still at it: waiting for Bye is no part of the work.
 void Coordinator::TakeStats() {
-  stats_.seconds = Now();
+  outcome_.stats.seconds = Now();
   for (size_t w = 0; w < layout_.workers.size(); ++w) {
     const int rank = layout_.workers[w];
-    stats_.workers.push_back({rank, world_.hosts()[static_cast<size_t>(rank)],
-                              scheduler_.busy_share(static_cast<int>(w), stats_.seconds), 0});
+    outcome_.stats.workers.push_back({rank, world_.hosts()[static_cast<size_t>(rank)],
+                                      scheduler_.busy_share(static_cast<int>(w), outcome_.stats.seconds), 0});
   }
 }
 
@@ -147,19 +177,36 @@ void Coordinator::Finish() {
   if (outcome_.finished + outcome_.failed > 0) display_.Finish(View());
   const comm::Traffic own = world_.traffic();
   traffic_[0] = {0, own.messages_sent, own.messages_received, own.bytes_sent, own.bytes_received};
-  for (const auto& [rank, traffic] : traffic_) stats_.ranks.push_back(traffic);
-  for (size_t w = 0; w < finished_by_.size(); ++w) stats_.workers[w].finished = finished_by_[w];
-  stats_.world = world_.size();
-  stats_.finished = outcome_.finished;
-  stats_.failed = outcome_.failed;
-  stats_.retried = scheduler_.counters().retried;
-  stats_.expired = scheduler_.counters().expired;
-  stats_.late = scheduler_.counters().late;
-  const Report report = MakeReport(ReadJournal(folder_.journal()).rows);
-  folder_.WriteReport(report);
-  folder_.WriteStats(stats_);
+  for (const auto& [rank, traffic] : traffic_) outcome_.stats.ranks.push_back(traffic);
+  for (size_t w = 0; w < finished_by_.size(); ++w) outcome_.stats.workers[w].finished = finished_by_[w];
+  outcome_.stats.world = world_.size();
+  outcome_.stats.finished = outcome_.finished;
+  outcome_.stats.failed = outcome_.failed;
+  outcome_.stats.retried = scheduler_.counters().retried;
+  outcome_.stats.expired = scheduler_.counters().expired;
+  outcome_.stats.late = scheduler_.counters().late;
+  const std::vector<Row> rows = ReadJournal(folder_.journal()).rows;
+  const Report report = MakeReport(rows);
+  const bool one = grid_.size() == 1 && grid_.front().name.empty();
+  if (one) folder_.WriteReport(report);
+  folder_.WriteStats(outcome_.stats);
   WriteStatus(outcome_.stopped ? "stopped" : "finished");
-  if (context_.print) context_.print(ResultsTable(report) + "\n" + TimingsTable(report) + "\n" + StatsText(stats_));
+  if (!context_.print) return;
+  context_.print((one ? ResultsTable(report) + "\n" + TimingsTable(report) : SettingsTable(rows)) + "\n" +
+                 StatsText(outcome_.stats));
+}
+
+// Queries that are there: of a bench they come one by one.
+size_t Coordinator::Arrived() const {
+  const double rate = context_.arrivals_per_second;
+  return rate > 0 ? std::min(pending_.size(), static_cast<size_t>(Now() * rate) + 1) : pending_.size();
+}
+
+// How long to wait for a message before looking at deadlines and arrivals.
+std::chrono::milliseconds Coordinator::Patience() const {
+  const double rate = context_.arrivals_per_second;
+  const double next = rate > 0 && Arrived() < pending_.size() ? static_cast<double>(Arrived()) / rate - Now() : 1;
+  return std::chrono::milliseconds(std::clamp(static_cast<int64_t>(1000 * next) + 1, int64_t{1}, int64_t{100}));
 }
 
 // Rounds run ahead of the workers: whenever less than about a batch waits, the next one is started. The first is small,
@@ -167,24 +214,29 @@ void Coordinator::Finish() {
 void Coordinator::StartRounds() {
   const auto batch = static_cast<size_t>(plan_.settings.batch);
   const size_t workers = layout_.workers.size() * static_cast<size_t>(plan_.settings.queries_per_worker);
-  while (next_ < pending_.size() && static_cast<size_t>(in_rounds_ + scheduler_.ready()) < batch + 2 * workers) {
+  const size_t arrived = Arrived();
+  while (next_ < arrived && static_cast<size_t>(in_rounds_ + scheduler_.ready()) < batch + 2 * workers) {
     const size_t size = next_round_ == 0 ? std::min(batch, 4 * workers) : batch;
-    const std::vector<int64_t> queries(
-        pending_.begin() + static_cast<int64_t>(next_),
-        pending_.begin() + static_cast<int64_t>(std::min(next_ + size, pending_.size())));
+    const std::vector<int64_t> queries(pending_.begin() + static_cast<int64_t>(next_),
+                                       pending_.begin() + static_cast<int64_t>(std::min(next_ + size, arrived)));
     next_ += queries.size();
-    in_rounds_ += static_cast<int64_t>(queries.size());
-    for (const int64_t query : queries) open_[query];
-    StartRound(queries);
+    std::vector<int64_t> tasks;
+    for (const int64_t query : queries) {
+      for (const int setting : wanted_.at(query)) tasks.push_back(TaskOf(query, setting));
+    }
+    in_rounds_ += static_cast<int64_t>(tasks.size());
+    for (const int64_t task : tasks) open_[task];
+    StartRound(tasks);
   }
 }
 
-void Coordinator::StartRound(const std::vector<int64_t>& queries) {
+// tasks: rising.
+void Coordinator::StartRound(const std::vector<int64_t>& tasks) {
   const int64_t round = next_round_++;
   if (!plan_.settings.query_embeddings.empty()) {
-    SendRound(round, queries);
+    SendRound(round, tasks);
   } else {
-    SendEmbedding(round, &(embeddings_[round] = Embedding{queries, 0, 0, {}}));
+    SendEmbedding(round, &(embeddings_[round] = Embedding{tasks, 0, 0, {}}));
   }
 }
 
@@ -208,7 +260,7 @@ void Coordinator::SendEmbedding(int64_t round, Embedding* embedding) {
 }
 
 void Coordinator::SendTexts(int64_t round, const Embedding& embedding) {
-  EmbedJob job{round, embedding.queries, {}, {}};
+  EmbedJob job{round, QueriesOf(embedding.tasks), {}, {}};
   for (const int64_t query : job.queries) {
     job.texts.push_back(queries_[static_cast<size_t>(query)].text);
     job.text_hashes.push_back(queries_[static_cast<size_t>(query)].text_hash);
@@ -222,16 +274,22 @@ void Coordinator::ExpireEmbeddings() {
   }
 }
 
-void Coordinator::SendRound(int64_t round, const std::vector<int64_t>& queries) {
-  if (queries.empty()) return;
+// tasks: rising. Each query with those of its settings that are among them.
+void Coordinator::SendRound(int64_t round, const std::vector<int64_t>& tasks) {
+  if (tasks.empty()) return;
   RoundJob job{round, {}};
-  for (const int64_t query : queries) job.queries.push_back(QuestionOf(query));
+  for (const int64_t task : tasks) {
+    if (job.queries.empty() || job.queries.back().query != QueryOf(task))
+      job.queries.push_back(QuestionOf(QueryOf(task)));
+    job.queries.back().settings.push_back(SettingOf(task));
+  }
   SendMessage(world_, layout_.shards.front(), kToShard, job);
 }
 
+// Without its settings.
 RoundQuery Coordinator::QuestionOf(int64_t query) const {
   const Query& of = queries_[static_cast<size_t>(query)];
-  RoundQuery question{query, of.number, of.text_hash, {}, {}};
+  RoundQuery question{query, of.number, of.text_hash, {}, {}, {}};
   if (tokenizer_) {
     question.text = of.text;
     question.tokens = tokenizer_->Encode(of.text, false);
@@ -239,13 +297,23 @@ RoundQuery Coordinator::QuestionOf(int64_t query) const {
   return question;
 }
 
+// tasks: rising.
+std::vector<int64_t> Coordinator::QueriesOf(const std::vector<int64_t>& tasks) const {
+  std::vector<int64_t> queries;
+  for (const int64_t task : tasks) {
+    if (queries.empty() || queries.back() != QueryOf(task)) queries.push_back(QueryOf(task));
+  }
+  return queries;
+}
+
 void Coordinator::Dispatch() {
   while (const auto next = scheduler_.Next(Now())) SendTask(next->task, next->worker);
 }
 
-void Coordinator::SendTask(int64_t query, int worker) {
+void Coordinator::SendTask(int64_t task, int worker) {
+  const int64_t query = QueryOf(task);
   const Query& of = queries_[static_cast<size_t>(query)];
-  TuneJob job{query, of.text, of.text_hash, open_.at(query).selected.training, std::nullopt};
+  TuneJob job{query, SettingOf(task), of.text, of.text_hash, open_.at(task).selected.training, std::nullopt};
   if (score_cache_) job.untuned = score_cache_->Find(ScoreKey(query, worker));
   SendMessage(world_, layout_.workers[static_cast<size_t>(worker)], kToWorker, job);
 }
@@ -285,38 +353,44 @@ void Coordinator::Handle(const comm::Envelope& envelope) {
 void Coordinator::OnEmbedDone(const EmbedDone& done) {
   const auto place = embeddings_.find(done.round);
   if (place == embeddings_.end()) return;  // a second worker's, after the first one's
-  std::vector<int64_t> queries = place->second.queries;
+  std::vector<int64_t> tasks = std::move(place->second.tasks);
   const int rank = layout_.workers[static_cast<size_t>(place->second.worker)];
-  const double ms = done.ms / static_cast<double>(queries.size());
+  const double ms = done.ms / static_cast<double>(QueriesOf(tasks).size());
   embeddings_.erase(place);
-  for (const auto& [query, reason] : done.failed) {
-    std::erase(queries, query);
-    if (!open_.contains(query) || !open_.at(query).in_round) continue;  // another round was quicker
-    --in_rounds_;
-    GiveUp(query, reason, rank, 1);
+  const auto in_round = [&](int64_t task) {  // false: another round was quicker
+    const auto open = open_.find(task);
+    return open != open_.end() && open->second.in_round;
+  };
+  for (const auto& [query, reason] : done.failed) {  // with all its settings
+    for (const int64_t task : tasks) {
+      if (QueryOf(task) != query || !in_round(task)) continue;
+      --in_rounds_;
+      GiveUp(task, reason, rank, 1);
+    }
   }
-  std::erase_if(queries, [&](int64_t query) { return !open_.contains(query) || !open_.at(query).in_round; });
-  for (const int64_t query : queries) open_.at(query).embed_ms = ms;
-  SendRound(done.round, queries);
+  std::erase_if(tasks, [&](int64_t task) { return !in_round(task); });
+  for (const int64_t task : tasks) open_.at(task).embed_ms = ms;
+  SendRound(done.round, tasks);
 }
 
 void Coordinator::OnSelected(Selected selected) {
-  const int64_t query = selected.query;
-  const auto open = open_.find(query);
+  const int64_t task = TaskOf(selected.query, selected.setting);
+  const auto open = open_.find(task);
   if (open == open_.end() || !open->second.in_round) return;  // asked for again, and the first answer came after all
-  if (selected.failure && selected.failure->code == kDamagedCode && ChooseAgain(query, selected.failure->message))
+  if (selected.failure && selected.failure->code == kDamagedCode && ChooseAgain(task, selected.failure->message))
     return;
   --in_rounds_;
   open->second.in_round = false;
-  if (selected.failure) return GiveUp(query, "selection: " + selected.failure->message, -1, 1);
-  scheduler_.Add(query, Cost(selected, queries_[static_cast<size_t>(query)]));
+  if (selected.failure) return GiveUp(task, "selection: " + selected.failure->message, -1, 1);
+  scheduler_.Add(task, Cost(selected));
   open->second.selected = std::move(selected);
 }
 
 // Tokens gone through forward, and twice as much for a gradient: proportional to a task's time.
-double Coordinator::Cost(const Selected& selected, const Query& query) const {
-  const worker::TuneSettings& tune = plan_.settings.tune;
-  double cost = 2 * static_cast<double>(query.text.size()) / 4;  // about four bytes a token, scored before and after
+double Coordinator::Cost(const Selected& selected) const {
+  const worker::TuneSettings& tune = grid_[static_cast<size_t>(selected.setting)].tune;
+  double cost = 2 * static_cast<double>(queries_[static_cast<size_t>(selected.query)].text.size()) /
+                4;  // about four bytes a token, scored before and after
   for (const Training& training : selected.training) {
     const int refresh = tune.refresh == 0 ? training.count : tune.refresh;
     const int gradients = (training.count + refresh - 1) / refresh;
@@ -329,26 +403,27 @@ double Coordinator::Cost(const Selected& selected, const Query& query) const {
 void Coordinator::OnTuneDone(const TuneDone& done, int rank) {
   const int worker = WorkerOf(rank);
   stages_[static_cast<size_t>(worker)].reset();
-  const auto open = open_.find(done.query);
-  const int attempts = scheduler_.attempts(done.query) + (open == open_.end() ? 0 : open->second.asked_again);
+  const int64_t task = TaskOf(done.query, done.setting);
+  const auto open = open_.find(task);
+  const int attempts = scheduler_.attempts(task) + (open == open_.end() ? 0 : open->second.asked_again);
   if (done.failure) {
     const bool damaged = done.failure->code == kDamagedCode;
-    if (damaged && open != open_.end() && !open->second.in_round && ChooseAgain(done.query, done.failure->message)) {
-      scheduler_.Withdraw(done.query, worker, Now());
+    if (damaged && open != open_.end() && !open->second.in_round && ChooseAgain(task, done.failure->message)) {
+      scheduler_.Withdraw(task, worker, Now());
       return;
     }
-    last_failure_[done.query] = done.failure->message;
-    const Outcome outcome = scheduler_.Failed(done.query, worker, Now());
+    last_failure_[task] = done.failure->message;
+    const Outcome outcome = scheduler_.Failed(task, worker, Now());
     if (outcome == Outcome::kRetry)
       spdlog::warn("query {} failed on rank {} and is tried again: {}", done.query, rank, done.failure->message);
-    if (outcome == Outcome::kAccepted) GiveUp(done.query, done.failure->message, rank, attempts);
+    if (outcome == Outcome::kAccepted) GiveUp(task, done.failure->message, rank, attempts);
     return;
   }
-  if (scheduler_.Finished(done.query, worker, Now()) != Outcome::kAccepted) return;
+  if (scheduler_.Finished(task, worker, Now()) != Outcome::kAccepted) return;
   HULLFT_CHECK(open != open_.end());
   if (score_cache_ && !done.untuned_given)
     score_cache_->Add(ScoreKey(done.query, worker), {done.before, done.tokens, done.windows});
-  Row row = RowOf(done.query, open->second.selected, done, open->second.embed_ms);
+  Row row = RowOf(task, open->second.selected, done, open->second.embed_ms);
   row.worker = rank;
   row.host = world_.hosts()[static_cast<size_t>(rank)];
   row.attempts = attempts;
@@ -358,13 +433,14 @@ void Coordinator::OnTuneDone(const TuneDone& done, int rank) {
   journal_->Append(row);
 }
 
-Row Coordinator::RowOf(int64_t query, const Selected& selected, const TuneDone& done, double embed_ms) const {
-  const Query& of = queries_[static_cast<size_t>(query)];
+Row Coordinator::RowOf(int64_t task, const Selected& selected, const TuneDone& done, double embed_ms) const {
+  const Query& of = queries_[static_cast<size_t>(QueryOf(task))];
   const auto bpb = [](const WireBpb& wire) {
     return Bpb{wire.rolling, wire.first_window, wire.log_likelihood, wire.log_likelihood_first_window};
   };
   Row row;
-  row.key = of.key;
+  row.key = of.keys[static_cast<size_t>(SettingOf(task))];
+  row.run = grid_[static_cast<size_t>(SettingOf(task))].name;
   row.query = of.number;
   row.subset = of.subset;
   row.ok = true;
@@ -411,22 +487,24 @@ Row Coordinator::RowOf(int64_t query, const Selected& selected, const TuneDone& 
   row.ms.tune = done.tune_ms;
   row.ms.score_after = done.score_after_ms;
   row.ms.score_before_cached = done.untuned_given;
-  row.ms.ended = std::chrono::duration<double, std::milli>(std::chrono::system_clock::now().time_since_epoch()).count();
+  row.ms.pool_shared = selected.pool_shared;
+  row.ms.ended = UnixSeconds() * 1000;
   return row;
 }
 
-void Coordinator::GiveUp(int64_t query, const std::string& reason, int rank, int attempts) {
-  const Query& of = queries_[static_cast<size_t>(query)];
+void Coordinator::GiveUp(int64_t task, const std::string& reason, int rank, int attempts) {
+  const Query& of = queries_[static_cast<size_t>(QueryOf(task))];
   Row row;
-  row.key = of.key;
+  row.key = of.keys[static_cast<size_t>(SettingOf(task))];
+  row.run = grid_[static_cast<size_t>(SettingOf(task))].name;
   row.query = of.number;
   row.subset = of.subset;
-  row.reason = last_failure_.contains(query) && rank < 0 ? reason + "; before that: " + last_failure_[query] : reason;
+  row.reason = last_failure_.contains(task) && rank < 0 ? reason + "; before that: " + last_failure_[task] : reason;
   row.worker = rank;
   row.attempts = attempts;
   if (rank >= 0) row.host = world_.hosts()[static_cast<size_t>(rank)];
-  spdlog::warn("query {} ({}) failed: {}", of.number, of.subset, row.reason);
-  open_.erase(query);
+  spdlog::warn("query {} ({}{}{}) failed: {}", of.number, of.subset, row.run.empty() ? "" : ", ", row.run, row.reason);
+  open_.erase(task);
   ++outcome_.failed;
   journal_->Append(row);
 }
@@ -453,16 +531,23 @@ void Coordinator::OnBye(const Bye& bye, int rank) {
 void Coordinator::ShowProgress() {
   (void)journal_->durable();  // ignored: the number; throws when the journal could not be written
   if (display_.Due(Now())) display_.Show(View());
-  if (Now() >= next_status_) WriteStatus(disk_.Full(Now()) ? "paused" : "running");
+  const std::string state = disk_.Full(Now()) ? "paused" : "running";
+  if (Now() >= next_status_) WriteStatus(state);
+  if (live_ && Now() >= next_live_) {
+    live_->Show(Status(state));
+    next_live_ = Now() + kLiveInterval;
+  }
+}
+
+RunStatus Coordinator::Status(const std::string& state) const {
+  return {state, world_.hosts().front(), UnixSeconds(), View()};
 }
 
 // A status that cannot be written must not end the run.
 void Coordinator::WriteStatus(const std::string& state) {
   next_status_ = Now() + kStatusInterval;
-  const double unix_seconds =
-      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   try {
-    folder_.WriteStatus({state, world_.hosts().front(), unix_seconds, View()});
+    folder_.WriteStatus(Status(state));
   } catch (const Error& error) {
     spdlog::warn("{}", error.what());
   }

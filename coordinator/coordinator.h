@@ -19,6 +19,7 @@
 #include "coordinator/disk_watch.h"
 #include "coordinator/journal.h"
 #include "coordinator/layout.h"
+#include "coordinator/live_page.h"
 #include "coordinator/messages.h"
 #include "coordinator/queries.h"
 #include "coordinator/run_display.h"
@@ -45,44 +46,50 @@ class Coordinator {
   // Until every query has its row, or a stop was asked for; then sends Stop to all roles. When it throws, the caller
   // must.
   RunOutcome Run();
-  const RunStats& stats() const { return stats_; }  // after Run
 
  private:
-  struct Open {  // a query that is in a round, ready, or in flight
+  struct Open {  // a task that is in a round, ready, or in flight
     double embed_ms = 0;
     bool in_round = true;  // what is chosen for it has not come yet
     int asked_again = 0;   // as something of it came damaged
     Selected selected;
   };
-  struct Embedding {  // a batch at a worker
-    std::vector<int64_t> queries;
-    int worker = 0;  // index into layout.workers
+  struct Embedding {             // a batch at a worker
+    std::vector<int64_t> tasks;  // rising: of the queries that are embedded, those that the round is for
+    int worker = 0;              // index into layout.workers
     double sent = 0;
     std::set<int> tried;
   };
 
   void StartRounds();
+  size_t Arrived() const;
+  std::chrono::milliseconds Patience() const;
   void SendEmbedding(int64_t round, Embedding* embedding);
   void SendTexts(int64_t round, const Embedding& embedding);
   void ExpireEmbeddings();
-  void SendRound(int64_t round, const std::vector<int64_t>& queries);
+  void SendRound(int64_t round, const std::vector<int64_t>& tasks);
   void Dispatch();
-  void SendTask(int64_t query, int worker);
+  void SendTask(int64_t task, int worker);
   void Handle(const comm::Envelope& envelope);
   void OnEmbedDone(const EmbedDone& done);
   void OnSelected(Selected selected);
   void OnDamaged(int rank);
   void OnDamagedAtRole(const Damaged& damaged, int rank);
   void SendAgain(int worker, const Damaged& has);
-  void StartRound(const std::vector<int64_t>& queries);
+  void StartRound(const std::vector<int64_t>& tasks);
   void AskRoundsAgain();
-  bool ChooseAgain(int64_t query, const std::string& why);
+  bool ChooseAgain(int64_t task, const std::string& why);
   void CountDamage(int rank);
   void OnTuneDone(const TuneDone& done, int rank);
-  void GiveUp(int64_t query, const std::string& reason, int rank, int attempts);
-  Row RowOf(int64_t query, const Selected& selected, const TuneDone& done, double embed_ms) const;
+  void GiveUp(int64_t task, const std::string& reason, int rank, int attempts);
+  Row RowOf(int64_t task, const Selected& selected, const TuneDone& done, double embed_ms) const;
   RoundQuery QuestionOf(int64_t query) const;
-  double Cost(const Selected& selected, const Query& query) const;
+  // A task is a query with a setting; the scheduler knows it by its number.
+  int64_t TaskOf(int64_t query, int setting) const { return query * static_cast<int64_t>(grid_.size()) + setting; }
+  int64_t QueryOf(int64_t task) const { return task / static_cast<int64_t>(grid_.size()); }
+  int SettingOf(int64_t task) const { return static_cast<int>(task % static_cast<int64_t>(grid_.size())); }
+  std::vector<int64_t> QueriesOf(const std::vector<int64_t>& tasks) const;
+  double Cost(const Selected& selected) const;
   void OpenScoreCache(const Identity& identity, const std::vector<std::string>& arithmetics);
   std::string ScoreKey(int64_t query, int worker) const;
   void OnStage(const StageEvent& event, int rank);
@@ -90,6 +97,7 @@ class Coordinator {
   int WorkerOf(int rank) const;
   void ShowProgress();
   void WriteStatus(const std::string& state);
+  RunStatus Status(const std::string& state) const;
   RunView View() const;
   void StopAll();
   void WaitForByes(double seconds);
@@ -101,6 +109,7 @@ class Coordinator {
   const Layout& layout_;
   const RunPlan& plan_;
   const RankContext& context_;
+  const std::vector<RunSetting> grid_;
   RunFolder folder_;
   std::optional<LogFile> log_;  // of the run folder
   DiskWatch disk_;
@@ -111,23 +120,24 @@ class Coordinator {
   std::vector<ScoreSetting> score_settings_;  // by worker
   RunDisplay display_;
   Scheduler scheduler_;
-  std::vector<int64_t> pending_;  // in order; next_ is the first not yet in a round
+  std::vector<int64_t> pending_;                // queries in order; next_ is the first not yet in a round
+  std::map<int64_t, std::vector<int>> wanted_;  // of a pending query: settings without a row
   size_t next_ = 0;
-  int64_t next_round_ = 0, in_rounds_ = 0;
+  int64_t next_round_ = 0, in_rounds_ = 0;   // in_rounds_: tasks
   std::map<int64_t, Embedding> embeddings_;  // by round
-  std::map<int64_t, Open> open_;             // by query
+  std::map<int64_t, Open> open_;             // by task
   std::map<int64_t, std::string> last_failure_;
   std::vector<std::optional<StageEvent>> stages_;  // by worker: the last event of a task in flight
   std::vector<int64_t> finished_by_;               // by worker
   bool stopping_ = false;                          // Stop was sent
   int64_t damaged_ = 0;                            // messages, and tasks of which something had changed
   std::set<int> worker_byes_, shard_byes_;
-  std::map<int, RankTraffic> traffic_;  // by rank, of those that said Bye
-  bool stop_requested_ = false;         // by a signal to another rank
-  double next_status_ = 0;              // s: when status.json is written again
+  std::map<int, RankTraffic> traffic_;      // by rank, of those that said Bye
+  bool stop_requested_ = false;             // by a signal to another rank
+  double next_status_ = 0, next_live_ = 0;  // s: when status.json is written, and the page told, again
+  std::unique_ptr<LivePage> live_;          // with --http
   const comm::Clock::time_point start_ = comm::Clock::now();
   RunOutcome outcome_;
-  RunStats stats_;
 };
 
 }  // namespace hullft::coordinator

@@ -10,9 +10,10 @@ namespace hullft::coordinator {
 namespace {
 
 constexpr int64_t kMostDamaged = 1000;  // in a run: more is no accident, and asking again would not end
-constexpr int kMostAskedAgain = 3;      // for one query
+constexpr int kMostAskedAgain = 3;      // for one task
 
-bool Has(const std::vector<int64_t>& list, int64_t value) {
+template <class T>
+bool Has(const std::vector<T>& list, const T& value) {
   return std::ranges::find(list, value) != list.end();
 }
 
@@ -53,9 +54,10 @@ void Coordinator::OnDamagedAtRole(const Damaged& damaged, int rank) {
 
 // has: what the worker says it has.
 void Coordinator::SendAgain(int worker, const Damaged& has) {
-  for (const int64_t query : scheduler_.HeldBy(worker)) {
-    const auto open = open_.find(query);
-    if (open != open_.end() && !open->second.in_round && !Has(has.tasks, query)) SendTask(query, worker);
+  for (const int64_t task : scheduler_.HeldBy(worker)) {
+    const auto open = open_.find(task);
+    if (open != open_.end() && !open->second.in_round && !Has(has.tasks, {QueryOf(task), SettingOf(task)}))
+      SendTask(task, worker);
   }
   for (const auto& [round, embedding] : embeddings_) {
     if (embedding.worker == worker && !Has(has.rounds, round)) SendTexts(round, embedding);
@@ -63,22 +65,25 @@ void Coordinator::SendAgain(int worker, const Damaged& has) {
 }
 
 void Coordinator::AskRoundsAgain() {
-  std::vector<int64_t> queries;
-  for (const auto& [query, open] : open_) {
-    if (open.in_round) queries.push_back(query);
+  std::vector<int64_t> tasks;
+  for (const auto& [task, open] : open_) {
+    if (open.in_round) tasks.push_back(task);
   }
-  if (!queries.empty()) StartRound(queries);
+  if (!tasks.empty()) StartRound(tasks);
 }
 
-// A round for one query whose tokens or embeddings changed after they were read. False: it was asked for often enough.
-bool Coordinator::ChooseAgain(int64_t query, const std::string& why) {
-  Open& open = open_.at(query);
+// A round for one task whose tokens or embeddings changed after they were read; the query's other settings go on with
+// what they have. False: it was asked for often enough.
+bool Coordinator::ChooseAgain(int64_t task, const std::string& why) {
+  Open& open = open_.at(task);
   if (open.asked_again == kMostAskedAgain) return false;
   ++open.asked_again;
-  spdlog::warn("query {} is chosen for again: {}", queries_[static_cast<size_t>(query)].number, why);
+  const std::string& setting = grid_[static_cast<size_t>(SettingOf(task))].name;
+  spdlog::warn("query {}{}{} is chosen for again: {}", queries_[static_cast<size_t>(QueryOf(task))].number,
+               setting.empty() ? "" : ", ", setting, why);
   if (!open.in_round) ++in_rounds_;
   open.in_round = true;
-  StartRound({query});
+  StartRound({task});
   return true;
 }
 

@@ -91,9 +91,10 @@ struct RoundQuery {
   std::string text_hash;  // what the method random draws by
   std::string text;       // with --guard mark or drop, and its tokens: what candidates are compared with
   std::vector<int32_t> tokens;
+  std::vector<int> settings;  // which of the run's settings (RunSettings::Grid) are wanted; empty: all
   template <class A>
   void Wire(A& a) {
-    a(query, record, text_hash, text, tokens);
+    a(query, record, text_hash, text, tokens, settings);
   }
 };
 
@@ -216,10 +217,12 @@ struct Training {
   }
 };
 
-// The outcome of a round for one query.
+// The outcome of a round for one query and setting.
 struct Selected {
   static constexpr uint16_t kType = 111;
   int64_t query = 0;
+  int setting = 0;           // index into RunSettings::Grid
+  bool pool_shared = false;  // the pool was made for another setting of the query
   std::optional<Failure> failure;
   std::vector<uint64_t> ids;
   std::vector<int> counts;
@@ -237,8 +240,8 @@ struct Selected {
   std::vector<Training> training;  // in the order of finetuning
   template <class A>
   void Wire(A& a) {
-    a(query, failure, ids, counts, weights, objective, gap, residual_norm, rounded_residual_norm, iterations, stop,
-      measures.support, measures.distinct, measures.largest, measures.effective, measures.redundancy,
+    a(query, setting, pool_shared, failure, ids, counts, weights, objective, gap, residual_norm, rounded_residual_norm,
+      iterations, stop, measures.support, measures.distinct, measures.largest, measures.effective, measures.redundancy,
       measures.rounding_loss, measures.rounding_gap, pool, global, pool_objective, coverage, leak_marked, leak_dropped,
       leak_trained, search_ms, select_ms, fetch_ms, training);
   }
@@ -265,12 +268,13 @@ struct UntunedScore {
 struct TuneJob {
   static constexpr uint16_t kType = 112;
   int64_t query = 0;
+  int setting = 0;
   std::string text, text_hash;  // HashHex of it
   std::vector<Training> training;
   std::optional<UntunedScore> untuned;  // from --score-cache
   template <class A>
   void Wire(A& a) {
-    a(query, text, text_hash, training, untuned);
+    a(query, setting, text, text_hash, training, untuned);
   }
 };
 
@@ -289,6 +293,7 @@ struct WireMark {
 struct TuneDone {
   static constexpr uint16_t kType = 113;
   int64_t query = 0;
+  int setting = 0;
   std::optional<Failure> failure;
   WireBpb before, after;
   std::vector<WireMark> marks;
@@ -297,8 +302,8 @@ struct TuneDone {
   double score_before_ms = 0, tune_ms = 0, score_after_ms = 0;
   template <class A>
   void Wire(A& a) {
-    a(query, failure, before, after, marks, untuned_given, bytes, tokens, windows, prefix_token, steps, gradients,
-      tokens_trained, score_before_ms, tune_ms, score_after_ms);
+    a(query, setting, failure, before, after, marks, untuned_given, bytes, tokens, windows, prefix_token, steps,
+      gradients, tokens_trained, score_before_ms, tune_ms, score_after_ms);
   }
 };
 
@@ -339,8 +344,9 @@ struct Bye {
 // shard's rounds are asked for again.
 struct Damaged {
   static constexpr uint16_t kType = 125;
-  bool worker = true;                  // or shard
-  std::vector<int64_t> tasks, rounds;  // a worker's: queries to finetune on, rounds to embed for
+  bool worker = true;                          // or shard
+  std::vector<std::pair<int64_t, int>> tasks;  // a worker's: query and setting to finetune for
+  std::vector<int64_t> rounds;                 // a worker's: to embed for
   template <class A>
   void Wire(A& a) {
     a(worker, tasks, rounds);

@@ -24,7 +24,7 @@ std::string QueryKey(std::string_view text, int64_t occurrence, std::string_view
   return Hasher().Update(text).Update(std::to_string(occurrence)).Update(identity).Hex();
 }
 
-QueryFile ReadQueries(const std::filesystem::path& path, std::string_view identity, int64_t limit,
+QueryFile ReadQueries(const std::filesystem::path& path, const std::vector<std::string>& identities, int64_t limit,
                       const std::filesystem::path& rejects_file, int64_t max_rejects) {
   QueryFile file;
   index::Rejects rejects(rejects_file, max_rejects);
@@ -38,7 +38,8 @@ QueryFile ReadQueries(const std::filesystem::path& path, std::string_view identi
     query.text = record.text;
     query.subset = Subset(record.meta);
     query.text_hash = HashHex(query.text);
-    query.key = QueryKey(query.text, seen[query.text_hash]++, identity);
+    const int64_t occurrence = seen[query.text_hash]++;
+    for (const std::string& identity : identities) query.keys.push_back(QueryKey(query.text, occurrence, identity));
     file.queries.push_back(std::move(query));
   }
   file.rejects = rejects.count();

@@ -190,6 +190,20 @@ std::string CsvField(const std::string& text) {
   return quoted + "\"";
 }
 
+std::string ResultsHeader(const std::string& name, size_t width) {
+  return fmt::format("{:<{}}  {:>7}  {:>6}  {:>10}  {:>9}  {:>7}  {:>16}\n", name, width, "queries", "failed",
+                     "BPB before", "BPB after", "percent", "95% interval");
+}
+
+std::string ResultsLine(const Summary& line, size_t width) {
+  std::string text = fmt::format("{:<{}}  {:>7}  {:>6}", line.subset, width, line.queries, line.failed);
+  if (line.queries > 0) {
+    text += fmt::format("  {:>10.4f}  {:>9.4f}  {:>7.2f}  {:>16}", line.bpb_before, line.bpb_after, line.percent,
+                        fmt::format("{:.2f} - {:.2f}", line.percent_low, line.percent_high));
+  }
+  return text + "\n";
+}
+
 }  // namespace
 
 Report MakeReport(const std::vector<Row>& rows) {
@@ -219,22 +233,29 @@ std::string ResultsTable(const Report& report) {
                         100 * report.all.coverage);
   }
   text += GuardLine(report.guard);
-  text += fmt::format("{:<{}}  {:>7}  {:>6}  {:>10}  {:>9}  {:>7}  {:>16}\n", "subset", width, "queries", "failed",
-                      "BPB before", "BPB after", "percent", "95% interval");
-  for (const Summary& line : lines) {
-    text += fmt::format("{:<{}}  {:>7}  {:>6}", line.subset, width, line.queries, line.failed);
-    if (line.queries > 0) {
-      text += fmt::format("  {:>10.4f}  {:>9.4f}  {:>7.2f}  {:>16}", line.bpb_before, line.bpb_after, line.percent,
-                          fmt::format("{:.2f} - {:.2f}", line.percent_low, line.percent_high));
-    }
-    text += "\n";
-  }
+  text += ResultsHeader("subset", width);
+  for (const Summary& line : lines) text += ResultsLine(line, width);
   if (report.marks.empty()) return text;
   text += fmt::format("\n{:>6}  {:>7}  {:>9}  {:>7}  {:>10}\n", "N", "queries", "BPB after", "percent", "gradients");
   for (const MarkSummary& mark : report.marks) {
     text += fmt::format("{:>6}  {:>7}  {:>9.4f}  {:>7.2f}  {:>10.2f}\n", mark.n, mark.queries, mark.bpb_after,
                         mark.percent, mark.gradients);
   }
+  return text;
+}
+
+std::string SettingsTable(const std::vector<Row>& rows) {
+  std::map<std::string, std::vector<Row>> by_run;
+  for (const Row& row : rows) by_run[row.run].push_back(row);
+  if (by_run.size() == 1 && by_run.begin()->first.empty()) return ResultsTable(MakeReport(rows));
+  std::vector<Summary> lines;
+  for (const auto& [run, of_run] : by_run) {
+    lines.push_back(MakeReport(of_run).all);
+    lines.back().subset = run;
+  }
+  const size_t width = NameWidth(lines);
+  std::string text = ResultsHeader("setting", width);
+  for (const Summary& line : lines) text += ResultsLine(line, width);
   return text;
 }
 

@@ -61,6 +61,8 @@ Report MakeReport(const std::vector<Row>& rows);
 // With --score-at a second table follows: BPB by N.
 std::string ResultsTable(const Report& report);
 std::string TimingsTable(const Report& report);
+// A line for each setting of a grid (Row::run); of rows without one, their ResultsTable.
+std::string SettingsTable(const std::vector<Row>& rows);
 // {"results": [...], "selection": [...], "timings": [...]}, pretty-printed, each with a line per subset and one for
 // all; with --score-at also "score_at", a line per N.
 std::string ReportJson(const Report& report);

@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/comm/communicator.h"
@@ -85,7 +86,7 @@ class WorkerRole {
   std::condition_variable work_;
   std::deque<EmbedJob> embeddings_;  // these first: all other workers wait for what comes of them
   std::deque<TuneJob> jobs_;
-  std::set<int64_t> working_;  // queries that lanes are at
+  std::set<std::pair<int64_t, int>> working_;  // query and setting that lanes are at
   bool embedding_ = false;
   int64_t tasks_begun_ = 0;
   bool stopped_ = false;

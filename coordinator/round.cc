@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 #include "common/error.h"
@@ -19,6 +20,13 @@ constexpr size_t kRemembered = 2;  // messages to each shard: the last, and the 
 
 double MillisecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Of a query, for all settings: its Frank-Wolfe runs follow the same path, and rarely enter more points.
+constexpr int64_t kSharedColumns = 64;
+
+bool Wants(const RoundQuery& query, int setting) {
+  return query.settings.empty() || std::ranges::find(query.settings, setting) != query.settings.end();
 }
 
 }  // namespace
@@ -103,30 +111,55 @@ std::vector<Round::Own> Round::OwnQueries(const RoundWork& work) const {
   for (int64_t q = self_; q < queries; q += static_cast<int64_t>(shards_.size())) {
     own.emplace_back();
     own.back().position = q;
-    own.back().result.query = work.queries[static_cast<size_t>(q)].query;
-    own.back().result.coverage = settings_.coverage;
+    if (settings_.selects.size() > 1)
+      own.back().columns = std::make_unique<select::SharedColumns>(settings_.k, kSharedColumns);
   }
   return own;
 }
 
 std::vector<Selected> Round::RunSteps(const RoundWork& work) {
-  const auto queries = static_cast<double>(work.queries.size());
   const auto start = std::chrono::steady_clock::now();
   std::vector<Own> own = OwnQueries(work);
   if (settings_.pool != PoolMode::kGlobal) BuildAllPools(work, &own);
-  const double search_ms = MillisecondsSince(start) / queries;
-  if (settings_.pool != PoolMode::kGlobal) Choose(work, &own);
-  if (settings_.pool != PoolMode::kKnn) ChooseGlobally(work, &own);
-  const auto fetch_start = std::chrono::steady_clock::now();
-  FetchTokens(&own);
-  const double fetch_ms = MillisecondsSince(fetch_start) / queries;
+  const double search_ms = MillisecondsSince(start) / static_cast<double>(work.queries.size());
   std::vector<Selected> results;
-  for (Own& query : own) {
+  for (int setting = 0; setting < static_cast<int>(settings_.selects.size()); ++setting) {
+    const auto wants = [&](const RoundQuery& query) { return Wants(query, setting); };
+    if (std::ranges::none_of(work.queries, wants)) continue;  // on every shard: the work is the same
+    std::vector<Selected> chosen = SelectFor(work, setting, search_ms, &own);
+    std::ranges::move(chosen, std::back_inserter(results));
+  }
+  return results;
+}
+
+std::vector<Selected> Round::SelectFor(const RoundWork& work, int setting, double search_ms, std::vector<Own>* own) {
+  const select::SelectOptions& options = settings_.selects[static_cast<size_t>(setting)];
+  for (Own& query : *own) query.Begin(work.queries[static_cast<size_t>(query.position)], setting, settings_.coverage);
+  if (settings_.pool != PoolMode::kGlobal) Choose(work, options, own);
+  if (settings_.pool != PoolMode::kKnn) ChooseGlobally(work, own);
+  const auto fetch_start = std::chrono::steady_clock::now();
+  FetchTokens(own);
+  const double fetch_ms = MillisecondsSince(fetch_start) / static_cast<double>(work.queries.size());
+  std::vector<Selected> results;
+  for (Own& query : *own) {
+    if (!query.wanted) continue;
     query.result.search_ms = search_ms;
     query.result.fetch_ms = fetch_ms;
     results.push_back(std::move(query.result));
   }
   return results;
+}
+
+void Round::Own::Begin(const RoundQuery& query, int setting, double coverage) {
+  wanted = Wants(query, setting);
+  runs.clear();
+  result = {};
+  result.query = query.query;
+  result.setting = setting;
+  result.coverage = coverage;
+  result.failure = damage;
+  result.pool_shared = wanted && served;
+  served = served || wanted;
 }
 
 void Round::Own::Chosen(const select::Selection& chosen) {
@@ -153,10 +186,11 @@ void Round::Own::Chosen(const select::Selection& chosen) {
   result.measures = chosen.measures;
 }
 
-void Round::Choose(const RoundWork& work, std::vector<Own>* own) const {
+void Round::Choose(const RoundWork& work, const select::SelectOptions& options, std::vector<Own>* own) const {
   const auto d = static_cast<size_t>(dim_);
   ParallelFor(static_cast<int64_t>(own->size()), settings_.threads, [&](int64_t i) {
     Own& query = (*own)[static_cast<size_t>(i)];
+    if (!query.wanted) return;
     Selected& result = query.result;
     result.pool = static_cast<int64_t>(query.pool.ids.size());
     result.leak_marked = query.pool.marked;
@@ -171,9 +205,9 @@ void Round::Choose(const RoundWork& work, std::vector<Own>* own) const {
       }
       const select::Pool pool{query.pool.rows,
                               std::span(work.targets).subspan(static_cast<size_t>(query.position) * d, d),
-                              static_cast<int>(query.pool.ids.size()), dim_};
+                              static_cast<int>(query.pool.ids.size()), dim_, query.columns.get()};
       const select::Selection chosen =
-          select::Select(pool, settings_.select, work.queries[static_cast<size_t>(query.position)].text_hash);
+          select::Select(pool, options, work.queries[static_cast<size_t>(query.position)].text_hash);
       query.Chosen(chosen);
     } catch (const std::exception& error) {
       result.failure = Failure::From(error);

@@ -50,11 +50,11 @@ struct RoundSettings {
   int k = 200, margin = 32;
   GuardMode guard = GuardMode::kOff;
   double leak_threshold = 0.5;
-  select::SelectOptions select;
-  int threads = 1;                          // for searching and selecting
-  int search_effort = 0;                    // index::SearchOptions
-  double coverage = 1;                      // share of the corpus that the shards have open
-  std::chrono::milliseconds wait{600'000};  // for another shard's part, before it is an error that names it
+  std::vector<select::SelectOptions> selects = {{}};  // by setting; more than one only with PoolMode::kKnn
+  int threads = 1;                                    // for searching and selecting
+  int search_effort = 0;                              // index::SearchOptions
+  double coverage = 1;                                // share of the corpus that the shards have open
+  std::chrono::milliseconds wait{600'000};            // for another shard's part, before it is an error that names it
 };
 
 // A pool as the selection gets it.
@@ -74,7 +74,8 @@ class Round {
         std::span<const std::unique_ptr<index::Partition>> partitions, RoundSettings settings);
   ~Round();
 
-  // Collective over the shards, with the same work on each. Returns the outcomes of this shard's own queries. A query
+  // Collective over the shards, with the same work on each. Returns the outcomes of this shard's own queries, one for
+  // each setting that is wanted; pools and Gram columns are made once for all of them. A query
   // that cannot be selected for has a failure in its outcome; anything else (storage, a peer) is thrown, on the other
   // shards as a kPeer or as this shard's own error, and the Round is of no more use.
   std::vector<Selected> Run(const RoundWork& work);
@@ -90,6 +91,7 @@ class Round {
  private:
   struct Own;  // what the owner knows of one of its queries
   std::vector<Selected> RunSteps(const RoundWork& work);
+  std::vector<Selected> SelectFor(const RoundWork& work, int setting, double search_ms, std::vector<Own>* own);
   template <class Function>
   auto TellFailures(const Function& body);
   std::vector<Own> OwnQueries(const RoundWork& work) const;
@@ -101,7 +103,7 @@ class Round {
   void FetchVectors(std::vector<Own*>& wanted);
   void FetchMarks(const RoundWork& work, std::vector<Own*>& wanted);
   LeakMarks Compare(const RoundWork& work, const LeakQuestions& questions) const;
-  void Choose(const RoundWork& work, std::vector<Own>* own) const;
+  void Choose(const RoundWork& work, const select::SelectOptions& options, std::vector<Own>* own) const;
   void ChooseGlobally(const RoundWork& work, std::vector<Own>* own);
   void FetchTokens(std::vector<Own>* own);
   void ByHolder(std::span<const uint64_t> ids,

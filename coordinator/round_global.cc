@@ -54,7 +54,7 @@ void Round::ChooseGlobally(const RoundWork& work, std::vector<Own>* own) {
   }
   const auto d = static_cast<size_t>(dim_);
   const size_t shards = shards_.size();
-  const select::SelectOptions& select = settings_.select;
+  const select::SelectOptions& select = settings_.selects.front();
   Runs runs;
   for (size_t q = 0; q < work.queries.size(); ++q) {
     runs.queries.emplace_back(std::span(work.targets).subspan(q * d, d), select::FrankWolfeOptionsOf(select));

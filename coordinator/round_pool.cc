@@ -177,7 +177,7 @@ void Round::FetchVectors(std::vector<Own*>& wanted) {
       const auto row = std::span(vectors[s].rows).subspan(at[s] * d, d);
       query->vectors.insert(query->vectors.end(), row.begin(), row.end());
       if (index::SumOf(std::span<const float>(row)) != vectors[s].sums[at[s]]) {
-        query->result.failure =
+        query->damage =
             Failure{kDamagedCode, fmt::format("the embedding of sequence {} changed on its way", candidate.id), ""};
       }
       ++at[s];

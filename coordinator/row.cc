@@ -27,6 +27,7 @@ Json TimesJson(const StageTimes& ms) {
                {"score_after", ms.score_after}};
   if (ms.ended > 0) json["ended"] = ms.ended;
   if (ms.score_before_cached) json["score_before_cached"] = true;
+  if (ms.pool_shared) json["pool_shared"] = true;
   if (!ms.tune_at.empty()) json["tune_at"] = ms.tune_at;
   return json;
 }
@@ -44,6 +45,7 @@ Json MarksJson(const std::vector<RowMark>& marks) {
 
 std::string ToJsonLine(const Row& row) {
   Json json = {{"key", row.key}, {"query", row.query}, {"subset", row.subset}, {"status", row.ok ? "ok" : "failed"}};
+  if (!row.run.empty()) json["run"] = row.run;
   if (row.ok) {
     if (!row.text_hash.empty()) json["text_hash"] = row.text_hash;
     json.update({{"ids", row.ids},

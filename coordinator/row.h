@@ -17,7 +17,8 @@ namespace hullft::coordinator {
 // queries.
 struct StageTimes {
   double embed = 0, search = 0, select = 0, fetch = 0, score_before = 0, tune = 0, score_after = 0;
-  bool score_before_cached = false;  // the score came from --score-cache
+  bool score_before_cached = false;  // the score was made for another row
+  bool pool_shared = false;          // embed and search were made once for several rows of a grid, this not the first
   double ended = 0;                  // Unix time on the coordinator's clock; 0 in rows of older versions
   std::vector<double> tune_at = {};  // aligned with Row::marks: finetuning up to there
   double Total() const { return embed + search + select + fetch + score_before + tune + score_after; }
@@ -41,6 +42,7 @@ struct Row {
   std::string key;     // hash of text, occurrence and every setting that matters
   int64_t query = 0;   // record number in the queries file, from 0
   std::string subset;  // meta.pile_set_name, or "all"
+  std::string run;     // the setting of a grid; "" in a run of one
   bool ok = false;     // false: reason says why, and everything below may be empty
   std::string reason;
 

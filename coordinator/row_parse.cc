@@ -98,8 +98,11 @@ StageTimes ReadTimes(const object& json) {
   Get(json, "score_before", &ms.score_before);
   Get(json, "tune", &ms.tune);
   Get(json, "score_after", &ms.score_after);
-  if (const auto cached = Find(json, "score_before_cached"))
-    if (cached->get(ms.score_before_cached)) Fault("score_before_cached", "is neither true nor false");
+  for (const auto& [field, flag] :
+       {std::pair("score_before_cached", &ms.score_before_cached), std::pair("pool_shared", &ms.pool_shared)}) {
+    const auto value = Find(json, field);
+    if (value && value->get(*flag)) Fault(field, "is neither true nor false");
+  }
   GetIfThere(json, "ended", &ms.ended);
   GetIfThere(json, "tune_at", &ms.tune_at);
   return ms;
@@ -189,6 +192,7 @@ Row ParseRow(std::string_view line) {
   Get(json, "key", &row.key);
   Get(json, "query", &row.query);
   Get(json, "subset", &row.subset);
+  GetIfThere(json, "run", &row.run);
   std::string status;
   Get(json, "status", &status);
   if (status != "ok" && status != "failed") throw DataError("status is '{}', neither 'ok' nor 'failed'", status);

@@ -14,23 +14,6 @@ namespace {
 
 constexpr size_t kWorkerLines = 8;  // more workers get a digit each
 
-std::string StageText(const WorkerView& worker) {
-  if (worker.silent) return "past its deadline";
-  if (worker.in_flight == 0) return "idle";
-  if (!worker.event) return "working";
-  switch (worker.event->stage) {
-    case Stage::kReceived:
-      return "received";
-    case Stage::kScoringBefore:
-      return "scoring before";
-    case Stage::kTuning:
-      return fmt::format("step {} of {}", worker.event->step, worker.event->steps);
-    case Stage::kScoringAfter:
-      return "scoring after";
-  }
-  return "working";
-}
-
 std::string Counts(const RunView& view) {
   std::string text = fmt::format("{}/{} queries", view.done, view.total);
   if (view.total > 0) text += fmt::format(" ({}%)", 100 * view.done / view.total);
@@ -75,6 +58,23 @@ char Digit(const WorkerView& worker) {
 }
 
 }  // namespace
+
+std::string StageText(const WorkerView& worker) {
+  if (worker.silent) return "past its deadline";
+  if (worker.in_flight == 0) return "idle";
+  if (!worker.event) return "working";
+  switch (worker.event->stage) {
+    case Stage::kReceived:
+      return "received";
+    case Stage::kScoringBefore:
+      return "scoring before";
+    case Stage::kTuning:
+      return fmt::format("step {} of {}", worker.event->step, worker.event->steps);
+    case Stage::kScoringAfter:
+      return "scoring after";
+  }
+  return "working";
+}
 
 double Rate(const RunView& view) {
   return view.seconds > 0 ? static_cast<double>(view.done - view.done_before) / view.seconds : 0;

@@ -29,6 +29,8 @@ struct RunView {
 // Queries a second of this run; seconds that the rest takes at this rate, nothing while there is none.
 double Rate(const RunView& view);
 std::optional<double> RemainingSeconds(const RunView& view);
+// What a worker is at: "idle", "step 3 of 20".
+std::string StageText(const WorkerView& worker);
 
 // "120/1000 queries (12%), 3.41/s, 4 min 20 s left, 12 in rounds, 8 ready, 16 in flight, workers 97% busy (...)".
 std::string LogLine(const RunView& view);

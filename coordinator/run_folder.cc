@@ -7,7 +7,34 @@
 namespace hullft::coordinator {
 namespace fs = std::filesystem;
 
-RunFolder::RunFolder(fs::path folder, const Identity& identity) : folder_(std::move(folder)), identity_(identity) {
+namespace {
+
+void CheckSame(const fs::path& folder, const std::string& run, const Identity& held, const Identity& wanted,
+               const std::string& hint) {
+  const auto value = [](const Identity& identity, const std::string& name) {
+    const auto place = identity.find(name);
+    return place == identity.end() ? std::string("(nothing)") : place->second;
+  };
+  Identity names = wanted;
+  names.insert(held.begin(), held.end());
+  for (const auto& [name, unused] : names) {
+    if (value(held, name) == value(wanted, name)) continue;
+    throw Error(Code::kUsage,
+                fmt::format("{} holds a run{} with {} = {}, not {}", folder.string(), run.empty() ? "" : " " + run,
+                            name, value(held, name), value(wanted, name)),
+                hint);
+  }
+}
+
+}  // namespace
+
+std::map<std::string, Identity> IdentitiesIn(const nlohmann::json& provenance) {
+  if (provenance.contains("settings")) return provenance.at("settings").get<std::map<std::string, Identity>>();
+  return {{"", provenance.at("identity").get<Identity>()}};
+}
+
+RunFolder::RunFolder(fs::path folder, std::map<std::string, Identity> identities)
+    : folder_(std::move(folder)), identities_(std::move(identities)) {
   made_ = !fs::exists(folder_);
   MakeFolders(folder_);
   lock_ = std::make_unique<FileLock>(folder_ / "lock");
@@ -21,7 +48,7 @@ RunFolder::~RunFolder() {
   fs::remove(folder_, ignored);  // fails when rejects.jsonl is there, which is meant to stay
 }
 
-void RunFolder::CheckIdentity() const {
+void RunFolder::CheckIdentity() {
   const fs::path path = folder_ / "provenance.json";
   const std::string hint =
       "choose another --output, or give the settings of the run that is there (" + (folder_ / "config").string() + ")";
@@ -30,29 +57,31 @@ void RunFolder::CheckIdentity() const {
       throw Error(Code::kUsage, fmt::format("{} holds results but no provenance.json", folder_.string()), hint);
     return;
   }
-  Identity held;
+  std::map<std::string, Identity> held;
   try {
-    held = nlohmann::json::parse(ReadFile(path)).at("identity").get<Identity>();
+    held = IdentitiesIn(nlohmann::json::parse(ReadFile(path)));
   } catch (const nlohmann::json::exception& error) {
     throw DataError("{}: {}", path.string(), error.what());
   }
-  const auto value = [](const Identity& identity, const std::string& name) {
-    const auto place = identity.find(name);
-    return place == identity.end() ? std::string("(nothing)") : place->second;
-  };
-  Identity names = identity_;
-  names.insert(held.begin(), held.end());
-  for (const auto& [name, unused] : names) {
-    if (value(held, name) == value(identity_, name)) continue;
-    throw Error(Code::kUsage,
-                fmt::format("{} holds a run with {} = {}, not {}", folder_.string(), name, value(held, name),
-                            value(identity_, name)),
-                hint);
+  if (held.contains("") != identities_.contains("")) {
+    throw Error(
+        Code::kUsage,
+        fmt::format("{} holds {}, not {}", folder_.string(), held.contains("") ? "a run of one setting" : "a grid",
+                    held.contains("") ? "a grid" : "a run of one setting"),
+        hint);
   }
+  for (const auto& [name, identity] : identities_) {
+    if (held.contains(name)) CheckSame(folder_, name, held.at(name), identity, hint);
+  }
+  identities_.insert(held.begin(), held.end());
 }
 
 void RunFolder::Start(const std::string& config, const std::string& layout, nlohmann::ordered_json provenance) {
-  provenance["identity"] = identity_;
+  if (identities_.contains("")) {
+    provenance["identity"] = identities_.at("");
+  } else {
+    provenance["settings"] = identities_;
+  }
   started_ = true;
   WriteFileAtomic(folder_ / "config", config);
   WriteFileAtomic(folder_ / "layout.txt", layout);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -14,17 +15,21 @@
 
 namespace hullft::coordinator {
 
+// The identities that a run's provenance.json holds, by setting; "": of a run of one setting.
+std::map<std::string, Identity> IdentitiesIn(const nlohmann::json& provenance);
+
 class RunFolder {
  public:
-  // Makes the folder if need be and locks it. Throws kUsage when another process holds it, or when it holds a run with
-  // another identity, naming the first difference, or files that are not a run's.
-  RunFolder(std::filesystem::path folder, const Identity& identity);
+  // identities: of the run's settings by name; "" in a run of one setting. Makes the folder if need be and locks it.
+  // Throws kUsage when another process holds it, or when it holds a run with another identity, naming the first
+  // difference, or files that are not a run's. Of a grid the folder may hold other settings too: they stay.
+  RunFolder(std::filesystem::path folder, std::map<std::string, Identity> identities);
   // Takes a folder away again that this object made and Start never filled.
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
 
-  // Writes config, layout.txt and provenance.json (the identity is added to what is given).
+  // Writes config, layout.txt and provenance.json (the identities are added to what is given).
   void Start(const std::string& config, const std::string& layout, nlohmann::ordered_json provenance);
   // Writes summary.json and summary.csv.
   void WriteReport(const Report& report) const;
@@ -38,10 +43,10 @@ class RunFolder {
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
-  void CheckIdentity() const;
+  void CheckIdentity();
 
   const std::filesystem::path folder_;
-  const Identity identity_;
+  std::map<std::string, Identity> identities_;  // with those that were there
   bool made_ = false, started_ = false;
   std::unique_ptr<FileLock> lock_;
 };

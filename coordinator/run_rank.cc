@@ -91,10 +91,11 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
   ready.corpus = index::ReadCorpusInfo(settings.corpus);
   report->corpus_digest = ready.corpus.digest;
   report->partitions = std::to_string(ready.corpus.partitions);
-  if (select::TakesEachOnce(settings.select.method) && settings.select.n > ready.corpus.sequences) {
+  for (const RunSetting& setting : settings.Grid()) {
+    if (!select::TakesEachOnce(setting.select.method) || setting.select.n <= ready.corpus.sequences) continue;
     throw Error(Code::kUsage,
-                fmt::format("--n {} is more than the {} sequences of {}: {} takes each at most once", settings.select.n,
-                            ready.corpus.sequences, settings.corpus, settings.method),
+                fmt::format("--n {} is more than the {} sequences of {}: {} takes each at most once", setting.select.n,
+                            ready.corpus.sequences, settings.corpus, setting.method),
                 fmt::format("--n {} or less, or --method hullft", ready.corpus.sequences));
   }
   if (settings.k > ready.corpus.sequences && world.rank() == 0) {

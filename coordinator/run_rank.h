@@ -11,6 +11,7 @@
 #include <string>
 
 #include "common/comm/communicator.h"
+#include "coordinator/run_stats.h"
 #include "coordinator/settings.h"
 
 namespace hullft::coordinator {
@@ -28,11 +29,13 @@ struct RankContext {
   int threads = 1;                                // compute threads of this rank's worker
   const std::atomic<int>* stop = nullptr;         // a signal's number, on any rank, asks the run to end in order
   std::function<void(const std::string&)> print;  // rank 0: takes the tables at the end
+  double arrivals_per_second = 0;  // rank 0: queries come one by one at this rate; 0: all are there from the start
 };
 
 struct RunOutcome {
   int64_t queries = 0, skipped = 0, finished = 0, failed = 0;  // finished and failed: in this run
   bool stopped = false;                                        // a signal ended it before all queries were done
+  RunStats stats;
   bool workers_left = true;  // every worker has said Bye; false: one hangs, and joining its thread would wait for it
 };
 

@@ -23,6 +23,7 @@ struct RankTraffic {
 
 struct RunStats {
   int64_t finished = 0, failed = 0;
+  double started_ms = 0;               // Unix time
   double seconds = 0;                  // from the first query read to the last row durable
   double coordinator_cpu_seconds = 0;  // of the coordinator's thread in that time
   int64_t retried = 0, expired = 0, late = 0;

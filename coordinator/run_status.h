@@ -10,6 +10,7 @@
 namespace hullft::coordinator {
 
 inline constexpr double kStatusInterval = 5;  // s between two writings
+inline constexpr double kLiveInterval = 0.5;  // s between two states of the page (live_page.h)
 
 struct RunStatus {
   std::string state = "running";  // or "paused" (the disk is almost full), "finished", "stopped"

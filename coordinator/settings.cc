@@ -170,7 +170,18 @@ void RunSettings::Bind(OptionTable* table) {
       .Unit("MB")
       .Range(0, 1e9)
       .NotPartOfResult();
+  table->Add("http", &http, "port of a page about the run on rank 0, read-only; 0: any free one; -1: none")
+      .Range(-1, 65535)
+      .NotPartOfResult();
+  table->Add("http-address", &http_address, "that the page listens on; there is no password: only this host by default")
+      .NotPartOfResult();
+  table->Add("grid", &grid_file, "file of settings that share this run, as hullft sweep writes it").NotPartOfResult();
   table->Add("quiet", &quiet, "no progress display").NotPartOfResult();
+}
+
+std::vector<RunSetting> RunSettings::Grid() const {
+  if (!grid.empty()) return grid;
+  return {{"", method, select, tune, {}}};
 }
 
 void RunSettings::Finish() {

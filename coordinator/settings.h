@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/options.h"
@@ -12,6 +13,20 @@
 #include "worker/tuner.h"
 
 namespace hullft::coordinator {
+
+// What makes two runs the same run: every option that changes results and the digests of what was read. Ordered by
+// name.
+using Identity = std::map<std::string, std::string>;
+
+// One of several settings that a run works on at once (--grid): they differ in how is selected and tuned, and share
+// corpus, model, queries and pool.
+struct RunSetting {
+  std::string name;  // of its rows; "" in a run of one setting
+  std::string method;
+  select::SelectOptions select;
+  worker::TuneSettings tune;
+  Identity options;  // IdentityOfOptions; empty in a run of one setting
+};
 
 struct RunSettings : SelectionFlags {
   std::string corpus, queries, model, encoder, output;
@@ -54,9 +69,16 @@ struct RunSettings : SelectionFlags {
   double grace = 30;            // seconds that running tasks get to finish after INT, TERM or USR1
   std::string layout;           // which rank plays which role (coordinator/layout.h); "": the default
   int disk_reserve = 16;        // MB: the run waits while less is free on the disk of `output`
+  int http = -1;                // port of the page about this run on rank 0; 0: any free one; -1: none
+  std::string http_address = "127.0.0.1";  // that it listens on
   bool quiet = false;
-  std::set<int64_t> only = {};  // record numbers of the queries to run, not an option; empty: all
+  std::string grid_file;         // settings to run together (run_grid.h); "": the one that the flags say
+  std::vector<RunSetting> grid;  // read from there
+  // Not an option: record numbers of the queries to run, each with the name of its setting; empty: all.
+  std::set<std::pair<int64_t, std::string>> only = {};
 
+  // What the run works on: grid, or the one setting that the flags say.
+  std::vector<RunSetting> Grid() const;
   // Binds every field to its flag. The table and this object must live equally long.
   void Bind(OptionTable* table);
   // Derives select and tune from the texts and checks everything; throws kUsage with all faults.
@@ -66,9 +88,6 @@ struct RunSettings : SelectionFlags {
 // Numbers from 1 with commas, sorted, each once; what is none is put into *faults with the flag's name.
 std::vector<int> ParseScoreAt(const std::string& text, std::vector<std::string>* faults);
 
-// What makes two runs the same run: every option that changes results and the digests of what was read. Ordered by
-// name.
-using Identity = std::map<std::string, std::string>;
 Identity IdentityOfOptions(const OptionTable& table);
 // One `name=value` line each.
 std::string IdentityText(const Identity& identity);

@@ -104,7 +104,8 @@ ShardRole::ShardRole(comm::Communicator& world, const Layout& layout, const RunS
   round_settings_.search_effort = SearchEffort(settings, corpus);
   round_settings_.guard = GuardModeFromName(settings.guard);
   round_settings_.leak_threshold = settings.leak_threshold;
-  round_settings_.select = settings.select;
+  round_settings_.selects.clear();
+  for (const RunSetting& setting : settings.Grid()) round_settings_.selects.push_back(setting.select);
   round_settings_.threads = threads;
 }
 

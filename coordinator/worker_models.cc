@@ -43,6 +43,7 @@ Stage StageOf(worker::TuneStage stage) {
 
 WorkerModels::WorkerModels(const RunSettings& settings, int threads)
     : settings_(settings), threads_(threads / settings.queries_per_worker) {
+  for (const RunSetting& setting : settings.Grid()) tunes_.push_back(setting.tune);
   tokenizer_ = Tokenizer::Load(settings.model);
   if (!settings.encoder.empty())
     encoder_ =
@@ -87,15 +88,30 @@ void WorkerModels::Embed(std::span<const std::string_view> texts, std::span<floa
   encoder_->Embed(std::vector<std::string_view>(texts.begin(), texts.end()), out);
 }
 
+std::optional<UntunedScore> WorkerModels::KnownScore(const TuneJob& job) {
+  if (job.untuned || tunes_.size() == 1) return job.untuned;
+  const std::lock_guard lock(scores_mutex_);
+  const auto place = std::ranges::find(scores_, job.query, &std::pair<int64_t, UntunedScore>::first);
+  return place == scores_.end() ? std::nullopt : std::optional(place->second);
+}
+
+void WorkerModels::KeepScore(int64_t query, const UntunedScore& score) {
+  if (tunes_.size() == 1) return;
+  const std::lock_guard lock(scores_mutex_);
+  scores_.emplace_back(query, score);
+  if (scores_.size() > kScores) scores_.pop_front();
+}
+
 TuneDone WorkerModels::Tune(int lane, const TuneJob& job, const StageSink& stages) {
+  const worker::TuneSettings& tune = tunes_.at(static_cast<size_t>(job.setting));
+  const std::optional<UntunedScore> known = KnownScore(job);
   worker::Tuner& tuner = *lanes_.at(static_cast<size_t>(lane));
   std::vector<worker::TrainSequence> train;
   for (const Training& training : job.training) train.push_back({training.tokens, training.count});
   const auto bytes = static_cast<int64_t>(job.text.size());
-  const std::vector<worker::EvalDocument> eval = {
-      {tokenizer_->Encode(job.text, false), bytes, FromWire(job.untuned, bytes)}};
+  const std::vector<worker::EvalDocument> eval = {{tokenizer_->Encode(job.text, false), bytes, FromWire(known, bytes)}};
   const worker::TuneResult result =
-      tuner.Run(settings_.tune, train, eval, /*grad_norms=*/false,
+      tuner.Run(tune, train, eval, /*grad_norms=*/false,
                 [&](worker::TuneStage stage, int64_t step, int64_t steps) { stages(StageOf(stage), step, steps); });
   TuneDone done;
   done.before = ToWire(result.before.at(0));
@@ -103,17 +119,18 @@ TuneDone WorkerModels::Tune(int lane, const TuneJob& job, const StageSink& stage
   for (const worker::Mark& mark : result.marks) {
     done.marks.push_back({mark.n, mark.steps, mark.gradients, mark.tune_ms, ToWire(mark.scores.at(0))});
   }
-  done.untuned_given = job.untuned.has_value();
+  done.untuned_given = known.has_value();
   done.bytes = bytes;
   done.tokens = result.after[0].tokens;
   done.windows = result.after[0].windows;
-  done.prefix_token = settings_.tune.prefix_token >= 0 ? settings_.tune.prefix_token : tuner.default_prefix_token();
+  done.prefix_token = tune.prefix_token >= 0 ? tune.prefix_token : tuner.default_prefix_token();
   done.steps = static_cast<int64_t>(result.steps.size());
   done.gradients = result.gradients_computed;
   done.tokens_trained = result.tokens_trained;
-  done.score_before_ms = job.untuned ? 0 : result.score_before_ms;
+  done.score_before_ms = known ? 0 : result.score_before_ms;
   done.tune_ms = result.tune_ms;
   done.score_after_ms = result.score_after_ms;
+  if (!known) KeepScore(job.query, {done.before, done.tokens, done.windows});
   return done;
 }
 

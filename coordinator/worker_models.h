@@ -1,8 +1,12 @@
 // A worker's tasks as a run does them: tokenizer, encoder and language model.
 #pragma once
 
+#include <deque>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/tokenizer/tokenizer.h"
@@ -32,11 +36,20 @@ class WorkerModels final : public WorkerTasks {
   std::string encoder_digest() const { return encoder_ ? encoder_->digest() : ""; }  // "" without an encoder
 
  private:
+  // The untuned score that came with the job, or that another setting's task for the query made here a moment ago: the
+  // coordinator hands tasks out before it has the score of the one before.
+  std::optional<UntunedScore> KnownScore(const TuneJob& job);
+  void KeepScore(int64_t query, const UntunedScore& score);
+  static constexpr size_t kScores = 64;
+
   const RunSettings settings_;
-  const int threads_;  // of a lane
+  std::vector<worker::TuneSettings> tunes_;  // by setting
+  const int threads_;                        // of a lane
   std::unique_ptr<Tokenizer> tokenizer_;
   std::vector<std::shared_ptr<worker::Tuner>> lanes_;  // over the base weights of the first
   std::unique_ptr<worker::Encoder> encoder_;           // of one lane at a time
+  std::mutex scores_mutex_;
+  std::deque<std::pair<int64_t, UntunedScore>> scores_;  // by query, the newest last; with several settings
 };
 
 }  // namespace hullft::coordinator

@@ -90,11 +90,11 @@ bool WorkerRole::DoNext(int lane) {
   const TuneJob job = std::move(jobs_.front());
   jobs_.pop_front();
   const int64_t number = ++tasks_begun_;
-  working_.insert(job.query);
+  working_.emplace(job.query, job.setting);
   lock.unlock();
   SendMessage(world_, 0, kToCoordinator, Tune(job, number, lane));
   lock.lock();
-  working_.erase(job.query);
+  working_.erase({job.query, job.setting});
   return true;
 }
 
@@ -131,7 +131,7 @@ void WorkerRole::OnDamaged(const comm::Envelope& envelope) {
   spdlog::warn("a message to rank {} came damaged and is asked for again", world_.rank());
   Damaged damaged;
   damaged.tasks.assign(working_.begin(), working_.end());
-  for (const TuneJob& job : jobs_) damaged.tasks.push_back(job.query);
+  for (const TuneJob& job : jobs_) damaged.tasks.emplace_back(job.query, job.setting);
   for (const EmbedJob& job : embeddings_) damaged.rounds.push_back(job.round);
   SendMessage(world_, 0, kToCoordinator, damaged);
 }
@@ -180,6 +180,7 @@ TuneDone WorkerRole::Tune(const TuneJob& job, int64_t number, int lane) {
     done.failure = Failure::From(error);
   }
   done.query = job.query;
+  done.setting = job.setting;
   return done;
 }
 

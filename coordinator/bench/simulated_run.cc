@@ -102,7 +102,7 @@ RunStats Coordinate(comm::Communicator& world, const Layout& layout, const Simul
     Coordinator coordinator(world, layout, RunHeader{}, plan, RankContext{}, Identity{}, {});
     const RunOutcome outcome = coordinator.Run();
     if (!outcome.workers_left) throw Error(Code::kPeer, "a worker of the simulated run did not end");
-    return coordinator.stats();
+    return outcome.stats;
   } catch (...) {
     stop_all();
     throw;

@@ -20,6 +20,7 @@ constexpr Subject kSubjects[] = {
     {"finetune", BenchFinetune, "the tuner against a plain LibTorch loop and the machine's peaks"},
     {"index", BenchIndex, "building, searching and reading a corpus"},
     {"machine", BenchMachine, "peak rates of matrix products and memory"},
+    {"throughput", BenchThroughput, "whole runs at several loads: queries a second, latency, saturation"},
 };
 
 }  // namespace

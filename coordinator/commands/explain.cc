@@ -30,7 +30,7 @@ Query ReadQuery(const ExplainSettings& settings) {
     query.text_hash = HashHex(query.text);
     return query;
   }
-  QueryFile file = ReadQueries(settings.queries, "", settings.query + 1, "", 0);
+  QueryFile file = ReadQueries(settings.queries, {}, settings.query + 1, "", 0);
   if (static_cast<int64_t>(file.queries.size()) <= settings.query)
     throw Error(Code::kUsage,
                 fmt::format("--query {}: {} holds {} queries", settings.query, settings.queries, file.records),

@@ -1,6 +1,7 @@
 #include "coordinator/report.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 
 #include "common/error.h"
@@ -14,6 +15,7 @@
 #include "coordinator/page/page.h"
 #include "coordinator/study/run_data.h"
 #include "coordinator/study/table.h"
+#include "coordinator/study/tensorboard.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -22,6 +24,7 @@ namespace fs = std::filesystem;
 struct ReportSettings {
   std::vector<std::string> folders;
   std::string out, table;  // table: "" for the tables of one run
+  std::string tensorboard;
   bool json = false;
   int n = 0;
   std::string definition = "bpb";
@@ -32,7 +35,7 @@ std::vector<fs::path> RunFolders(const std::vector<std::string>& given) {
   std::vector<fs::path> folders;
   for (const std::string& folder : given) {
     std::vector<fs::path> inside;
-    if (!fs::exists(fs::path(folder) / "results.jsonl") && fs::is_directory(folder)) {
+    if (!study::IsRun(folder) && fs::is_directory(folder)) {
       for (const auto& entry : fs::directory_iterator(folder)) {
         if (fs::exists(entry.path() / "results.jsonl")) inside.push_back(entry.path());
       }
@@ -78,7 +81,8 @@ std::string TableText(const std::string& form, const study::Study& study, const 
 void ReportStudy(const std::vector<fs::path>& folders, const ReportSettings& settings) {
   const auto definition = settings.definition == "bpb" ? study::Definition::kRolling : study::Definition::kFirstWindow;
   std::vector<study::RunData> runs;
-  for (const fs::path& folder : folders) runs.push_back(study::LoadRun(folder, definition));
+  for (const fs::path& folder : folders)
+    std::ranges::move(study::LoadRuns(folder, definition), std::back_inserter(runs));
   const study::Study study = study::MakeStudy(std::move(runs), definition);
   const study::Figures figures = MakeFigures(study, settings.n, UsableCores());
   if (!settings.out.empty()) {
@@ -87,9 +91,14 @@ void ReportStudy(const std::vector<fs::path>& folders, const ReportSettings& set
     spdlog::info("{} of {} in {}", FormatBytes(static_cast<double>(page.size())),
                  folders.size() == 1 ? "1 run" : fmt::format("{} runs", folders.size()), settings.out);
   }
+  if (!settings.tensorboard.empty()) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    WriteEventFiles(settings.tensorboard, study, figures, std::chrono::duration<double>(now).count());
+    spdlog::info("event files of {} series in {}", study.series.size(), settings.tensorboard);
+  }
   if (!settings.table.empty()) {
     std::fputs(TableText(settings.table, study, figures).c_str(), stdout);
-  } else if (settings.out.empty()) {
+  } else if (settings.out.empty() && settings.tensorboard.empty()) {
     std::fputs(TableText(settings.json ? "json" : "text", study, figures).c_str(), stdout);
   }
 }
@@ -109,6 +118,10 @@ int ReportCommand(const Arguments& args) {
       .Required();
   table.Add("out", &settings.out, "write the page here: one HTML file that opens offline").NotPartOfResult();
   table
+      .Add("tensorboard", &settings.tensorboard,
+           "write TensorBoard event files into this folder: a folder a series, N as the step")
+      .NotPartOfResult();
+  table
       .Add("table", &settings.table,
            "print BPB as per cent of untuned by subset and setting; csv and json: every setting's numbers in full")
       .OneOf({"", "text", "csv", "json", "latex", "markdown"});
@@ -121,7 +134,9 @@ int ReportCommand(const Arguments& args) {
       .OneOf({"bpb", "bpb_first_window"});
   if (table.Parse(args)) return 0;
   const std::vector<fs::path> folders = RunFolders(settings.folders);
-  const bool of_one = folders.size() == 1 && settings.out.empty() && settings.table.empty();
+  const bool plain = settings.out.empty() && settings.table.empty() && settings.tensorboard.empty();
+  const bool of_one =
+      plain && folders.size() == 1 && fs::exists(folders.front() / "results.jsonl") && !study::IsGrid(folders.front());
   if (of_one && settings.n == 0 && settings.definition == "bpb") {
     PrintRun(folders.front(), settings.json);
   } else {

@@ -19,6 +19,7 @@
 #include "common/options.h"
 #include "common/parallel.h"
 #include "coordinator/commands/commands.h"
+#include "coordinator/run_grid.h"
 #include "coordinator/run_rank.h"
 
 namespace hullft::coordinator {
@@ -132,8 +133,11 @@ int RunCommand(const Arguments& args) {
   table.Example("hullft run --corpus index --queries test.jsonl --model MODEL --encoder ENCODER --n 20 --output run1");
   if (table.Parse(args)) return 0;
   plan.settings.Finish();
+  if (!plan.settings.grid_file.empty()) plan.settings.grid = ReadRunGrid(plan.settings.grid_file, args);
   plan.options = IdentityOfOptions(table);
   plan.config = table.ConfigText();
+  for (const RunSetting& setting : plan.settings.grid)  // so that ranks with another file are refused
+    plan.config += fmt::format("# {}: {}\n", setting.name, HashHex(IdentityText(setting.options)));
   plan.version = HULLFT_VERSION;
   plan.binary = HashFileHex("/proc/self/exe");
 

@@ -49,20 +49,7 @@ void PrintRun(const fs::path& folder, bool json) {
   fmt::print("{}: {}\n", folder.string(), StateText(status));
   for (const std::string& line : Screen(status.view, 100)) fmt::print("{}\n", line);
   const JournalContent content = ReadJournal(folder / "results.jsonl");
-  if (!content.rows.empty()) fmt::print("\n{}", ResultsTable(MakeReport(content.rows)));
-}
-
-// A sweep: a line for each of its runs that has begun.
-void PrintSweep(const fs::path& folder) {
-  std::vector<fs::path> paths;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (fs::exists(entry.path() / "status.json")) paths.push_back(entry.path() / "status.json");
-  }
-  std::ranges::sort(paths);
-  for (const fs::path& path : paths) {
-    const RunStatus status = ParseStatus(ReadFile(path), path);
-    fmt::print("{}: {}; {}\n", path.parent_path().filename().string(), StateText(status), LogLine(status.view));
-  }
+  if (!content.rows.empty()) fmt::print("\n{}", SettingsTable(content.rows));
 }
 
 }  // namespace
@@ -77,11 +64,7 @@ int StatusCommand(const Arguments& args) {
   table.AddPositional("folder", &folder, "the --output of a hullft run, or a sweep's output").Required();
   table.Add("json", &json, "status.json as it is").NotPartOfResult();
   if (table.Parse(args)) return 0;
-  if (fs::exists(fs::path(folder) / "sweep.json") && !json) {
-    PrintSweep(folder);
-  } else {
-    PrintRun(folder, json);
-  }
+  PrintRun(folder, json);
   return 0;
 }
 

@@ -41,7 +41,8 @@ SweepArguments TakeOwn(const Arguments& args) {
 }
 
 void PrintPlan(const Sweep& sweep) {
-  fmt::print("{} cells in {} runs, into {}\n", sweep.cells.size(), sweep.runs.size(), sweep.output);
+  fmt::print("{} cells from {} settings, in {} run{}, into {}\n", sweep.cells.size(), sweep.runs.size(),
+             sweep.jobs.size(), sweep.jobs.size() == 1 ? "" : "s", sweep.output);
   for (const SweepRun& run : sweep.runs) {
     fmt::print("  {}: N = {}{}\n", run.name, run.n,
                run.marks.empty() ? "" : fmt::format(", scored at {}", fmt::join(run.marks, ", ")));
@@ -50,18 +51,17 @@ void PrintPlan(const Sweep& sweep) {
 
 void PrintSavings(const Sweep& sweep, const Savings& savings) {
   fmt::print(
-      "\n{} cells from {} runs: {} of work in place of {} one by one ({:.0f}%, by the rows' own times);\n"
-      "{} of {} untuned scores computed, the others shared\n",
+      "\n{} cells from {} settings: {} of work in place of {} one by one ({:.0f}%, by the rows' own times, without "
+      "the\n"
+      "loading of models: {} in place of {} times); of {} embeddings, pools and untuned scores each, {} pools and {}\n"
+      "scores were made, the others shared\n",
       sweep.cells.size(), sweep.runs.size(), FormatDuration(savings.spent_ms / 1000),
-      FormatDuration(savings.alone_ms / 1000), 100 * savings.spent_ms / savings.alone_ms, savings.untuned_computed,
-      savings.untuned_scores);
+      FormatDuration(savings.alone_ms / 1000), 100 * savings.spent_ms / savings.alone_ms, sweep.jobs.size(),
+      sweep.cells.size(), savings.untuned_scores, savings.pools, savings.untuned_computed);
 }
 
 void Report(const Sweep& sweep) {
-  std::vector<study::RunData> runs;
-  for (const SweepRun& run : sweep.runs)
-    runs.push_back(study::LoadRun(std::filesystem::path(sweep.output) / run.name, study::Definition::kRolling));
-  const study::Study study = study::MakeStudy(std::move(runs), study::Definition::kRolling);
+  const study::Study study = study::MakeStudy(RunsOf(sweep), study::Definition::kRolling);
   const study::Figures figures = MakeFigures(study, 0, UsableCores());
   const std::filesystem::path page = std::filesystem::path(sweep.output) / "report.html";
   WriteFileAtomic(page, page::ReportPage(study, figures));
@@ -77,8 +77,10 @@ int SweepCommand(const Arguments& args) {
   OptionTable table(
       "hullft sweep",
       "Runs hullft over a grid of settings. --config FILE is TOML whose keys are the options of hullft run; a\n"
-      "list of values is a dimension of the grid. Untuned scores are computed once, and one run serves all N\n"
-      "where the method allows. The same command goes on where a stopped sweep was.");
+      "list of values is a dimension of the grid. Models are loaded, queries embedded, pools made and untuned scores\n"
+      "computed once; where the method allows, one tuning serves all N. The same command goes on where a stopped "
+      "sweep\n"
+      "was.");
   table.Example("hullft sweep --config experiments/demo.toml --set limit=10");
   table.Add("set", &sets, "key=value in place of the file's, e.g. n=[1,5] (repeatable)");
   table.Add("plan", &plan_only, "print the runs and end");
@@ -99,7 +101,7 @@ int SweepCommand(const Arguments& args) {
   const SweepOutcome outcome = RunSweep(sweep, std::filesystem::read_symlink("/proc/self/exe").string());
   if (!outcome.failed.empty()) {
     throw Error(Code::kData,
-                fmt::format("{} of {} runs failed: {}", outcome.failed.size(), sweep.runs.size(),
+                fmt::format("{} of {} runs failed: {}", outcome.failed.size(), sweep.jobs.size(),
                             fmt::join(outcome.failed, ", ")),
                 "their messages are above; the same command starts them again");
   }

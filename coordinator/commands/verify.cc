@@ -15,6 +15,7 @@
 #include "coordinator/commands/commands.h"
 #include "coordinator/journal.h"
 #include "coordinator/row_differences.h"
+#include "coordinator/run_grid.h"
 #include "coordinator/run_rank.h"
 
 namespace hullft::coordinator {
@@ -28,11 +29,15 @@ struct VerifySettings {
   double tolerance = 1e-4;
 };
 
-// So many finished rows, drawn by the seed; in the order of their queries.
-std::vector<Row> Sample(const fs::path& journal, const VerifySettings& settings) {
-  std::vector<Row> rows = LatestRows(ReadJournal(journal).rows);
+// So many finished rows of these settings, drawn by the seed; in the order of their queries.
+std::vector<Row> Sample(const fs::path& journal, const VerifySettings& settings, const std::vector<RunSetting>& grid) {
+  std::vector<Row> rows = ReadJournal(journal).rows;
+  const size_t others = std::erase_if(
+      rows, [&](const Row& row) { return std::ranges::find(grid, row.run, &RunSetting::name) == grid.end(); });
+  rows = LatestRows(rows);
   std::erase_if(rows, [](const Row& row) { return !row.ok; });
   if (rows.empty()) throw DataError("{} holds no finished row", journal.string());
+  if (others > 0) spdlog::warn("{} rows are of settings of another job than the last, and are not looked at", others);
   std::vector<Row> sample;
   std::mt19937_64 random(static_cast<uint64_t>(settings.seed));
   std::ranges::sample(rows, std::back_inserter(sample), settings.rows, random);
@@ -49,43 +54,51 @@ nlohmann::json ReadProvenance(const fs::path& run) {
 }
 
 // The run's own settings, with a folder that holds nothing, no cached score and no copies, in this process alone.
-RunPlan PlanOf(const VerifySettings& verify, const fs::path& output, const std::vector<Row>& sample) {
+RunPlan PlanOf(const VerifySettings& verify, const fs::path& output) {
   RunPlan plan;
   OptionTable table("hullft verify", "");
   RunSettings& settings = plan.settings;
   settings.Bind(&table);
-  table.Parse({"--config", (fs::path(verify.run) / "config").string(), "--output", output.string(), "--quiet"});
+  const std::vector<std::string> words = {"--config", (fs::path(verify.run) / "config").string(), "--output",
+                                          output.string(), "--quiet"};
+  table.Parse(words);
   settings.Finish();
+  if (!settings.grid_file.empty()) settings.grid = ReadRunGrid(settings.grid_file, words);
   settings.score_cache = settings.stage = settings.layout = "";
   settings.workers = 0;
   settings.limit = 0;
   settings.disk_reserve = 0;
+  settings.http = -1;
   settings.paranoid = true;
-  for (const Row& row : sample) settings.only.insert(row.query);
   plan.options = IdentityOfOptions(table);
   plan.config = table.ConfigText();
   plan.version = HULLFT_VERSION;
   return plan;
 }
 
+std::string NameOf(const Row& row) {
+  return row.run.empty() ? fmt::format("query {}", row.query) : fmt::format("query {}, {}", row.query, row.run);
+}
+
 // Prints a line for each row; returns how many differ.
 int Compare(const std::vector<Row>& sample, const std::vector<Row>& again, double tolerance) {
   int wrong = 0;
   for (const Row& row : sample) {
-    const auto other = std::ranges::find(again, row.key, &Row::key);
-    if (other == again.end()) throw DataError("query {} was not computed again: its text has changed", row.query);
+    const auto other = std::ranges::find_if(
+        again, [&](const Row& candidate) { return candidate.key == row.key && candidate.run == row.run; });
+    if (other == again.end()) throw DataError("{} was not computed again: its text has changed", NameOf(row));
     const RowDifferences differences = Differences(row, *other, tolerance);
     if (!other->ok) {
-      fmt::print("query {}: failed now: {}\n", row.query, other->reason);
+      fmt::print("{}: failed now: {}\n", NameOf(row), other->reason);
     } else if (differences.fields.empty()) {
-      fmt::print("query {}: {}\n", row.query,
+      fmt::print("{}: {}\n", NameOf(row),
                  differences.scores == 0
                      ? "the same bits"
                      : fmt::format("the same but for rounding, {:.1e} of a score", differences.scores));
       continue;
     }
     ++wrong;
-    for (const std::string& field : differences.fields) fmt::print("query {}: {}\n", row.query, field);
+    for (const std::string& field : differences.fields) fmt::print("{}: {}\n", NameOf(row), field);
   }
   return wrong;
 }
@@ -111,17 +124,18 @@ int VerifyCommand(const Arguments& args) {
   if (table.Parse(args)) return 0;
 
   const fs::path run = settings.run;
-  const std::vector<Row> sample = Sample(run / "results.jsonl", settings);
   const nlohmann::json provenance = ReadProvenance(run);
   const ScratchFolder scratch(settings.scratch.empty() ? run : fs::path(settings.scratch));
   const fs::path output = scratch.path() / "run";
+  RunPlan plan = PlanOf(settings, output);
+  const std::vector<Row> sample = Sample(run / "results.jsonl", settings, plan.settings.Grid());
+  for (const Row& row : sample) plan.settings.only.emplace(row.query, row.run);
   // The new run refuses to be another than this: another corpus, model or setting is named.
   MakeFolders(output);
   WriteFileAtomic(output / "provenance.json", provenance.dump());
   spdlog::set_level(spdlog::level::warn);
   RankContext context;
   context.threads = settings.threads > 0 ? settings.threads : provenance.value("threads_per_worker", UsableCores());
-  const RunPlan plan = PlanOf(settings, output, sample);
   RunInProcess(plan, context,
                [](const RunOutcome&) { throw Error(Code::kInternal, "the worker of this process does not end"); });
   const int wrong = Compare(sample, LatestRows(ReadJournal(output / "results.jsonl").rows), settings.tolerance);

@@ -27,6 +27,7 @@ th, td { padding: 3px 10px; border-bottom: 1px solid var(--line); text-align: ri
 th:first-child, td:first-child { text-align: left; } td.best { font-weight: 700; } td small { color: var(--soft); font-weight: 400; }
 .warnings { background: var(--warn); border-radius: 6px; padding: 8px 12px 8px 30px; }
 .provenance td { white-space: normal; overflow-wrap: anywhere; text-align: left; }
+pre { margin: 0; font: 13px/1.4 ui-monospace, monospace; } progress { width: min(420px, 60vw); }
 summary { cursor: pointer; color: var(--soft); }
 svg text { fill: var(--text); font: 11px system-ui, sans-serif; } svg text.title { font-size: 13px; font-weight: 600; }
 svg text.small { font-size: 10px; fill: var(--soft); }

@@ -1,5 +1,7 @@
 #include "coordinator/study/run_data.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
@@ -12,6 +14,7 @@
 
 namespace hullft::study {
 namespace {
+namespace fs = std::filesystem;
 using coordinator::Bpb;
 using coordinator::Row;
 
@@ -84,6 +87,7 @@ class Collector {
     sample.distinct = static_cast<int>(entry->counts.size());
     sample.ms = {row.ms.embed, row.ms.search,       row.ms.select,     row.ms.fetch,
                  row.ms.tune,  row.ms.score_before, row.ms.score_after};
+    sample.pool_shared = row.ms.pool_shared;
     sample.ended_ms = row.ms.ended;
     sample.worked_ms = row.ms.score_before + row.ms.tune + row.ms.score_after;
     sample.worker = row.worker;
@@ -128,6 +132,38 @@ class Collector {
   std::vector<Entry> held_;
 };
 
+// By setting; "" of a run of one. Their folders, identities and provenance.
+std::map<std::string, RunData> RunsOf(const fs::path& folder) {
+  const Provenance provenance = ReadProvenance(folder);
+  std::map<std::string, RunData> runs;
+  for (const auto& [name, identity] : provenance.identities) {
+    RunData& run = runs[name];
+    run.folder = name.empty() ? folder : folder / name;
+    run.name = run.folder.filename().string();
+    run.identity = identity;
+    run.provenance = provenance.fields;
+  }
+  return runs;
+}
+
+// The folder with the journal, and the one setting that is asked for ("": all).
+std::pair<fs::path, std::string> JournalFolder(const fs::path& given) {
+  const fs::path folder = given.has_filename() ? given : given.parent_path();  // without a slash at the end
+  if (fs::exists(folder / "results.jsonl")) return {folder, ""};
+  const fs::path grid = folder.has_parent_path() ? folder.parent_path() : ".";
+  if (fs::exists(grid / "results.jsonl") && ReadProvenance(grid).identities.contains(folder.filename().string()))
+    return {grid, folder.filename().string()};
+  return {folder, ""};
+}
+
+void CheckNotEmpty(const RunData& run) {
+  if (!run.samples.empty()) return;
+  const std::string journal = (run.folder / "results.jsonl").string();
+  if (run.failures.empty()) throw DataError("{} holds no row yet", journal);
+  throw DataError("{}: no query is finished, {} failed; the first (query {}): {}", journal, run.failures.size(),
+                  run.failures[0].query, run.failures[0].reason);
+}
+
 }  // namespace
 
 const char* DefinitionName(Definition definition) {
@@ -146,14 +182,21 @@ int RunData::n() const {
   return value;
 }
 
-Provenance ReadProvenance(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / "provenance.json";
+Provenance ReadProvenance(const fs::path& folder) {
+  const fs::path path = folder / "provenance.json";
+  if (!fs::exists(path))
+    throw Error(Code::kUsage, fmt::format("{} does not exist", path.string()), "give the --output of a hullft run");
   Provenance provenance;
   try {
     const auto json = nlohmann::json::parse(ReadFile(path));
-    provenance.identity = json.at("identity").get<std::map<std::string, std::string>>();
+    if (json.contains("settings")) {
+      json.at("settings").get_to(provenance.identities);
+    } else {
+      json.at("identity").get_to(provenance.identities[""]);
+    }
     for (const auto& [name, value] : json.items()) {
-      if (name != "identity") provenance.fields[name] = value.is_string() ? value.get<std::string>() : value.dump();
+      if (name != "identity" && name != "settings")
+        provenance.fields[name] = value.is_string() ? value.get<std::string>() : value.dump();
     }
   } catch (const nlohmann::json::exception& error) {
     throw DataError("{}: {}", path.string(), error.what());
@@ -161,27 +204,52 @@ Provenance ReadProvenance(const std::filesystem::path& folder) {
   return provenance;
 }
 
-RunData LoadRun(const std::filesystem::path& folder, Definition definition) {
-  RunData run;
-  run.folder = folder.has_filename() ? folder : folder.parent_path();  // without a slash at the end
-  run.name = run.folder.filename().string();
-  const std::filesystem::path journal = run.folder / "results.jsonl";
-  for (const auto& path : {journal, run.folder / "provenance.json"}) {
-    if (!std::filesystem::exists(path))
-      throw Error(Code::kUsage, fmt::format("{} does not exist", path.string()), "give the --output of a hullft run");
+bool IsRun(const fs::path& folder) {
+  return fs::exists(JournalFolder(folder).first / "results.jsonl");
+}
+
+bool IsGrid(const fs::path& folder) {
+  const auto [journal, setting] = JournalFolder(folder);
+  return setting.empty() && fs::exists(journal / "provenance.json") && !ReadProvenance(journal).identities.contains("");
+}
+
+std::vector<RunData> LoadRuns(const fs::path& given, Definition definition) {
+  const auto [folder, wanted] = JournalFolder(given);
+  const fs::path journal = folder / "results.jsonl";
+  if (!fs::exists(journal))
+    throw Error(Code::kUsage, fmt::format("{} does not exist", journal.string()), "give the --output of a hullft run");
+  std::map<std::string, RunData> runs = RunsOf(folder);
+  if (!wanted.empty()) std::erase_if(runs, [&](const auto& entry) { return entry.first != wanted; });
+  std::map<std::string, Collector> collectors;
+  for (auto& [name, run] : runs) collectors.try_emplace(name, definition, &run);
+  const int64_t torn =
+      coordinator::ScanJournal(journal, [&](Row&& row) {
+        const auto collector = collectors.find(row.run);
+        if (collector != collectors.end()) return collector->second.Take(row);
+        if (wanted.empty())
+          throw DataError("{}: query {} has a row of the setting '{}', which provenance.json does not know",
+                          journal.string(), row.query, row.run);
+      }).torn_bytes;
+  std::vector<RunData> result;
+  for (auto& [name, run] : runs) {
+    collectors.at(name).Finish();
+    run.torn_bytes = torn;
+    if (run.samples.empty() && runs.size() > 1) {  // of a grid that goes on
+      spdlog::warn("{} has no finished query yet and is left out", run.folder.string());
+    } else {
+      CheckNotEmpty(run);
+      result.push_back(std::move(run));
+    }
   }
-  Provenance provenance = ReadProvenance(run.folder);
-  run.identity = std::move(provenance.identity);
-  run.provenance = std::move(provenance.fields);
-  Collector collector(definition, &run);
-  run.torn_bytes = coordinator::ScanJournal(journal, [&](Row&& row) { collector.Take(row); }).torn_bytes;
-  collector.Finish();
-  if (run.samples.empty() && run.failures.empty()) throw DataError("{} holds no row yet", journal.string());
-  if (run.samples.empty()) {
-    throw DataError("{}: no query is finished, {} failed; the first (query {}): {}", journal.string(),
-                    run.failures.size(), run.failures[0].query, run.failures[0].reason);
-  }
-  return run;
+  if (result.empty()) throw DataError("{}: no setting has a finished query yet", journal.string());
+  return result;
+}
+
+RunData LoadRun(const fs::path& folder, Definition definition) {
+  std::vector<RunData> runs = LoadRuns(folder, definition);
+  if (runs.size() == 1) return std::move(runs.front());
+  throw Error(Code::kUsage, fmt::format("{} holds {} settings", folder.string(), runs.size()),
+              fmt::format("name one of them, e.g. {}", runs.front().folder.string()));
 }
 
 }  // namespace hullft::study

@@ -36,8 +36,9 @@ struct Sample {  // a finished query
   double gap = 0, residual_norm = 0, rounded_residual_norm = 0;
   int distinct = 0;  // sequences trained on
   std::array<double, kStages> ms{};
-  double ended_ms = 0;   // Unix time; 0 when not known
-  double worked_ms = 0;  // by its worker, up to there
+  bool pool_shared = false;  // embed and search stand in another row of the query too
+  double ended_ms = 0;       // Unix time; 0 when not known
+  double worked_ms = 0;      // by its worker, up to there
   int worker = -1;
   std::vector<MarkSample> marks;  // by rising n
 };
@@ -48,7 +49,7 @@ struct Failure {
 };
 
 struct RunData {
-  std::filesystem::path folder;
+  std::filesystem::path folder;                 // of a grid's setting: FOLDER/NAME, which is not on the disk
   std::string name;                             // of the folder
   std::map<std::string, std::string> identity;  // options that change results, and digests
   std::map<std::string, std::string> provenance;
@@ -68,14 +69,22 @@ struct RunData {
   int n() const;                                      // --n
 };
 
-// What provenance.json of a run's folder says. Throws kData for one that is damaged.
+// What provenance.json of a run's folder says: the settings' identities by name ("" in a run of one), and all other
+// fields as text. Throws kUsage where there is none, kData for one that is damaged.
 struct Provenance {
-  std::map<std::string, std::string> identity, fields;  // fields: all others, as text
+  std::map<std::string, std::map<std::string, std::string>> identities;
+  std::map<std::string, std::string> fields;
 };
 Provenance ReadProvenance(const std::filesystem::path& folder);
 
-// Reads OUTPUT of a hullft run; the run may still be going on. Throws kUsage for a folder that is none, kData for a run
-// without a finished query and for rows that do not belong together.
+// Reads OUTPUT of a hullft run; the run may still be going on. A folder that holds a grid (a sweep's) gives a RunData
+// for each of its settings, by name; FOLDER/NAME is the setting NAME of it alone. Throws kUsage for a folder that is
+// none, kData for a run without a finished query and for rows that do not belong together.
+std::vector<RunData> LoadRuns(const std::filesystem::path& folder, Definition definition);
+// Of a folder that holds one. Throws kUsage for a grid.
 RunData LoadRun(const std::filesystem::path& folder, Definition definition);
+// Whether LoadRuns finds a journal there; whether of several settings.
+bool IsRun(const std::filesystem::path& folder);
+bool IsGrid(const std::filesystem::path& folder);
 
 }  // namespace hullft::study

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "common/error.h"
+#include "coordinator/run_grid.h"
 #include "coordinator/settings.h"
 #include "coordinator/sweep/grid_file.h"
 
@@ -14,7 +15,7 @@ namespace {
 using Settings = std::map<std::string, std::string>;
 
 // What the sweep decides itself.
-const std::set<std::string> kOwn = {"output", "score-cache"};
+const std::set<std::string> kOwn = {"output", "score-cache", "grid"};
 
 std::vector<std::string> KnownKeys() {
   RunSettings settings;
@@ -144,6 +145,20 @@ void MakeRuns(const std::vector<GridKey>& keys, const std::map<Settings, Group>&
   }
 }
 
+void MakeJobs(Sweep* sweep) {
+  for (size_t r = 0; r < sweep->runs.size(); ++r) {
+    Settings shared = sweep->runs[r].settings;
+    std::erase_if(shared, [](const auto& entry) { return MayVaryInOneRun(entry.first); });
+    const auto pool = shared.find("pool");
+    const auto job = std::ranges::find(sweep->jobs, shared, &SweepJob::settings);
+    if (job != sweep->jobs.end() && (pool == shared.end() || pool->second == "knn")) {
+      job->runs.push_back(r);
+    } else {
+      sweep->jobs.push_back({shared, {r}});
+    }
+  }
+}
+
 }  // namespace
 
 Sweep ReadSweep(const std::string& toml, const std::string& origin, const std::vector<std::string>& sets) {
@@ -174,6 +189,7 @@ Sweep ReadSweep(const std::string& toml, const std::string& origin, const std::v
                 "hullft run --help lists the options");
   }
   MakeRuns(keys, groups, &sweep);
+  MakeJobs(&sweep);
   return sweep;
 }
 

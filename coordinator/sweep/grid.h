@@ -14,17 +14,23 @@ using Choice = std::vector<std::pair<std::string, std::string>>;  // option and 
 // One combination of the lists' values.
 struct SweepCell {
   Choice choice;
-  size_t run = 0;  // index into Sweep::runs: the run whose rows hold its scores
+  size_t run = 0;  // index into Sweep::runs: the setting whose rows hold its scores
   int n = 0;       // at this N of the run
 };
 
-// One `hullft run`: for methods whose multiset for a smaller N is a prefix it serves all N at once (--score-at), and
-// for methods that take each sequence once all refresh intervals, which change nothing there.
+// One setting of a run: for methods whose multiset for a smaller N is a prefix it serves all N at once (--score-at),
+// and for methods that take each sequence once all refresh intervals, which change nothing there.
 struct SweepRun {
-  std::string name;                             // of its folder, made of what varies
+  std::string name;                             // of its rows, made of what varies
   std::map<std::string, std::string> settings;  // option: value; without output and score-cache
   std::vector<int> marks;                       // --score-at, rising; empty: its own --n alone
   int n = 0;
+};
+
+// One `hullft run`: the settings that can share models, queries, pools and untuned scores (coordinator/run_grid.h).
+struct SweepJob {
+  std::map<std::string, std::string> settings;  // that all of its runs have
+  std::vector<size_t> runs;                     // indexes into Sweep::runs
 };
 
 struct Sweep {
@@ -32,6 +38,7 @@ struct Sweep {
   std::string launcher;  // words before `hullft run`, e.g. "mpirun -n 8"; "": none
   std::vector<SweepCell> cells;
   std::vector<SweepRun> runs;
+  std::vector<SweepJob> jobs;
 };
 
 // toml: the file's text; origin: its name, for messages; sets: "key=value" that replace the file's, the value as TOML

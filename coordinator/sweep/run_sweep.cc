@@ -9,11 +9,13 @@
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "common/error.h"
 #include "common/files.h"
 #include "common/log.h"
+#include "coordinator/journal.h"
 
 extern char** environ;
 
@@ -21,13 +23,34 @@ namespace hullft::coordinator {
 namespace {
 namespace fs = std::filesystem;
 
-std::string ConfigOf(const Sweep& sweep, const SweepRun& run) {
+struct JobFiles {
+  fs::path config, grid, done;
+};
+
+JobFiles FilesOf(const Sweep& sweep, size_t job) {
+  const std::string name = (fs::path(sweep.output) / fmt::format("job{}", job + 1)).string();
+  return {name + ".config", name + ".grid", name + ".done"};
+}
+
+std::string ConfigOf(const Sweep& sweep, size_t job) {
   std::string text;
-  for (const auto& [name, value] : run.settings) text += fmt::format("{} = {}\n", name, value);
-  if (!run.marks.empty()) text += fmt::format("score-at = {}\n", fmt::join(run.marks, ","));
-  const fs::path output = sweep.output;
-  return text + fmt::format("score-cache = {}\noutput = {}\n", (output / "untuned_scores").string(),
-                            (output / run.name).string());
+  for (const auto& [name, value] : sweep.jobs[job].settings) text += fmt::format("{} = {}\n", name, value);
+  return text + fmt::format("grid = {}\nscore-cache = {}\noutput = {}\n", FilesOf(sweep, job).grid.string(),
+                            (fs::path(sweep.output) / "untuned_scores").string(), sweep.output);
+}
+
+std::string GridOf(const Sweep& sweep, size_t job) {
+  nlohmann::ordered_json json = {{"settings", nlohmann::ordered_json::object()}};
+  for (const size_t r : sweep.jobs[job].runs) {
+    const SweepRun& run = sweep.runs[r];
+    nlohmann::ordered_json options = nlohmann::ordered_json::object();
+    for (const auto& [name, value] : run.settings) {
+      if (!sweep.jobs[job].settings.contains(name)) options[name] = value;
+    }
+    if (!run.marks.empty()) options["score-at"] = fmt::format("{}", fmt::join(run.marks, ","));
+    json["settings"][run.name] = options;
+  }
+  return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string SweepJson(const Sweep& sweep) {
@@ -40,10 +63,27 @@ std::string SweepJson(const Sweep& sweep) {
   return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-// Whether an earlier start of the sweep saw this run end with all its rows, none of them failed.
-bool Done(const fs::path& folder, const std::string& config) {
-  const fs::path stored = folder.string() + ".config";
-  return fs::exists(stored) && ReadFile(stored) == config && fs::exists(folder / "done");
+// Whether an earlier start of the sweep saw this job end with all its rows, none of them failed.
+bool Done(const JobFiles& files, const std::string& config, const std::string& grid) {
+  const auto holds = [](const fs::path& path, const std::string& text) {
+    return fs::exists(path) && ReadFile(path) == text;
+  };
+  return holds(files.config, config) && holds(files.grid, grid) && fs::exists(files.done);
+}
+
+// Whether every row of the job's settings is a finished one.
+bool NoneFailed(const Sweep& sweep, size_t job) {
+  std::set<std::string> names, failed;
+  for (const size_t r : sweep.jobs[job].runs) names.insert(sweep.runs[r].name);
+  ScanJournal(fs::path(sweep.output) / "results.jsonl", [&](Row&& row) {
+    if (!names.contains(row.run)) return;
+    if (row.ok) {
+      failed.erase(row.key);
+    } else {
+      failed.insert(row.key);
+    }
+  });
+  return failed.empty();
 }
 
 // The child's exit status; a signal's number plus 128.
@@ -89,36 +129,47 @@ void ClaimFolder(const Sweep& sweep) {
 SweepOutcome RunSweep(const Sweep& sweep, const std::string& binary) {
   const fs::path output = sweep.output;
   MakeFolders(output);
-  const FileLock lock(output / "lock");
+  const FileLock lock(output / "sweep.lock");
   ClaimFolder(sweep);
   SweepOutcome outcome;
-  for (size_t r = 0; r < sweep.runs.size(); ++r) {
-    const SweepRun& run = sweep.runs[r];
-    const fs::path folder = output / run.name, config = output / (run.name + ".config");
-    const std::string text = ConfigOf(sweep, run);
-    if (Done(folder, text)) {
-      ++outcome.done_before;
+  for (size_t j = 0; j < sweep.jobs.size(); ++j) {
+    const JobFiles files = FilesOf(sweep, j);
+    const std::string config = ConfigOf(sweep, j), grid = GridOf(sweep, j);
+    const auto settings = static_cast<int>(sweep.jobs[j].runs.size());
+    if (Done(files, config, grid)) {
+      outcome.done_before += settings;
       continue;
     }
-    WriteFileAtomic(config, text);
-    spdlog::info("run {} of {}: {}", r + 1, sweep.runs.size(), run.name);
-    const int status = StartAndWait(Words(sweep, binary, config));
+    WriteFileAtomic(files.config, config);
+    WriteFileAtomic(files.grid, grid);
+    spdlog::info("job {} of {}: {} settings", j + 1, sweep.jobs.size(), settings);
+    const int status = StartAndWait(Words(sweep, binary, files.config));
     if (StoppedBySignal(status)) {
-      throw Error(Code::kInterrupted, fmt::format("stopped in run {} of {} ({})", r + 1, sweep.runs.size(), run.name),
+      throw Error(Code::kInterrupted, fmt::format("stopped in job {} of {}", j + 1, sweep.jobs.size()),
                   "the same command goes on with the rest");
     }
     if (status != 0) {
-      outcome.failed.push_back(fmt::format("{} (exit status {})", run.name, status));
+      outcome.failed.push_back(fmt::format("job{} (exit status {})", j + 1, status));
       continue;
     }
-    if (study::LoadRun(folder, study::Definition::kRolling).failures.empty()) WriteFileAtomic(folder / "done", "");
-    ++outcome.done;
+    if (NoneFailed(sweep, j)) WriteFileAtomic(files.done, "");
+    outcome.done += settings;
   }
-  if (!outcome.failed.empty()) return outcome;
-  std::vector<study::RunData> runs;
-  for (const SweepRun& run : sweep.runs) runs.push_back(study::LoadRun(output / run.name, study::Definition::kRolling));
-  outcome.savings = SavingsOf(sweep, runs);
+  if (outcome.failed.empty()) outcome.savings = SavingsOf(sweep, RunsOf(sweep));
   return outcome;
+}
+
+std::vector<study::RunData> RunsOf(const Sweep& sweep) {
+  std::map<std::string, study::RunData> by_name;
+  for (study::RunData& run : study::LoadRuns(sweep.output, study::Definition::kRolling))
+    by_name[run.name] = std::move(run);
+  std::vector<study::RunData> runs;
+  for (const SweepRun& run : sweep.runs) {
+    const auto place = by_name.find(run.name);
+    if (place == by_name.end()) throw DataError("{}: no query of {} is finished", sweep.output, run.name);
+    runs.push_back(std::move(place->second));
+  }
+  return runs;
 }
 
 }  // namespace hullft::coordinator

@@ -5,7 +5,7 @@
 
 namespace hullft::coordinator {
 namespace {
-constexpr size_t kScoreBefore = 5, kScoreAfter = 6;  // of study::kStageNames
+constexpr size_t kSelect = 2, kScoreBefore = 5, kScoreAfter = 6;  // of study::kStageNames
 
 double TuneMs(const study::Sample& sample, int n) {
   const auto mark = std::ranges::find(sample.marks, n, &study::MarkSample::n);
@@ -18,7 +18,8 @@ Savings SavingsOf(const Sweep& sweep, const std::vector<study::RunData>& runs) {
   std::map<int64_t, double> untuned_ms;  // by query: of a run that computed it
   for (const study::RunData& run : runs) {
     for (const study::Sample& sample : run.samples) {
-      for (const double ms : sample.ms) savings.spent_ms += ms;
+      for (size_t s = sample.pool_shared ? kSelect : 0; s < sample.ms.size(); ++s) savings.spent_ms += sample.ms[s];
+      savings.pools += !sample.pool_shared;
       untuned_ms[sample.query] = std::max(untuned_ms[sample.query], sample.ms[kScoreBefore]);
       savings.untuned_computed += sample.ms[kScoreBefore] > 0;
     }

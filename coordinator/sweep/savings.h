@@ -14,6 +14,7 @@ struct Savings {
   // score after it, and the selection of its run (a little more than a smaller N's own).
   double alone_ms = 0;
   int64_t untuned_scores = 0, untuned_computed = 0;  // asked for by the cells; computed
+  int64_t pools = 0;                                 // made, with the query's embedding, of as many as untuned_scores
 };
 
 // runs: aligned with sweep.runs.

@@ -10,7 +10,7 @@ _hullft() {
   fi
   case $command in
     index) [ "$COMP_CWORD" -eq 2 ] && { mapfile -t COMPREPLY < <(compgen -W "build add merge repartition export import info verify search" -- "$word"); return; } ;;&
-    bench) [ "$COMP_CWORD" -eq 2 ] && { mapfile -t COMPREPLY < <(compgen -W "cluster finetune index machine" -- "$word"); return; } ;;&
+    bench) [ "$COMP_CWORD" -eq 2 ] && { mapfile -t COMPREPLY < <(compgen -W "cluster finetune index machine throughput" -- "$word"); return; } ;;&
     index | bench) call+=("${COMP_WORDS[2]}") ;;
   esac
   if [[ $before == --* ]]; then  # an option's choices stand in its help: --method hullft|knn|...

@@ -81,7 +81,7 @@ class GuardTest : public RunTest {
   static void SetUpTestSuite() {
     Prepare(::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     tokenizer_ = Tokenizer::Load(base_ / "model");
-    queries_ = ReadQueries(base_ / "queries.jsonl", "", 0, "", 0).queries;
+    queries_ = ReadQueries(base_ / "queries.jsonl", {}, 0, "", 0).queries;
     for (int i = 0; i < kSequences; ++i) texts_.push_back(SomeText(static_cast<uint64_t>(i)));
     for (const Query& query : queries_) {
       if (query.number == 7) continue;  // equal to 2: its sequences would be too

@@ -87,6 +87,28 @@ TEST_F(RepairTest, VerifyComputesRowsAgain) {
   EXPECT_THAT(printed, HasSubstr(fmt::format("query {}: counts: ", rows[5].query)));
 }
 
+// Settings of a grid share queries and pools, and each is a task of its own when something of it is damaged.
+TEST_F(RepairTest, AGridIsRepairedAndVerifiedByTask) {
+  std::ofstream(base_ / "grid") << R"({"settings": {"r1": {"refresh": "1"}, "r3": {"refresh": "3"},
+                                                    "near": {"method": "knn"}}})";
+  const std::vector<std::string> grid = {"--grid", (base_ / "grid").string()};
+  std::string printed;
+  ASSERT_EQ(Shell("timeout 100" + Run("corpus4", "grid_plain", grid), &printed), 0) << printed;
+  ASSERT_EQ(Rows("grid_plain").size(), 3u * kQueries);
+  for (const std::string faults : {"0:tokens:1,0:tokens:7", "0:flip:1,0:flip:3,0:flip:6,0:flip:11"}) {
+    const std::string output = "grid_" + faults.substr(2, 4);
+    const std::string command = "export HULLFT_TEST_FAULTS=" + faults + "; timeout 100" + Run("corpus4", output, grid);
+    EXPECT_EQ(Shell(command, &printed), 0) << faults << "\n" << printed;
+    EXPECT_THAT(printed, HasSubstr(output == "grid_toke" ? "is chosen for again: training sequence"
+                                                         : "came damaged and is asked for again"));
+    EXPECT_EQ(Rows(output).size(), 3u * kQueries) << faults;
+    EXPECT_EQ(Comparable(output), Comparable("grid_plain")) << faults;
+  }
+  const std::string verify = "timeout 100 " HULLFT_BINARY " verify '" + (base_ / "grid_plain").string() + "'";
+  EXPECT_EQ(Shell(verify + " --rows 5 --tolerance 0", &printed), 0) << printed;
+  EXPECT_THAT(printed, HasSubstr("5 of 5 rows are as they were written"));
+}
+
 TEST_F(RepairTest, VerifyRefusesAnotherCorpus) {
   Reference();
   fs::copy(base_ / "plain", base_ / "moved", fs::copy_options::recursive);

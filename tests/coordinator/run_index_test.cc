@@ -36,7 +36,7 @@ class RunIndexTest : public RunTest {
     for (int i = 0; i < kMany; ++i) texts.push_back(SomeText(static_cast<uint64_t>(5000 + i)));
     WriteJsonl(base_ / "many.jsonl", texts);
     std::vector<float> vectors;
-    for (const Query& query : ReadQueries(base_ / "queries.jsonl", "", 0, "", 0).queries) {
+    for (const Query& query : ReadQueries(base_ / "queries.jsonl", {}, 0, "", 0).queries) {
       const std::vector<float> vector = UnitVector(query.text);
       vectors.insert(vectors.end(), vector.begin(), vector.end());
     }
@@ -77,7 +77,7 @@ class RunIndexTest : public RunTest {
 };
 
 TEST_F(RunIndexTest, WhatIsFoundDecidesAndNothingElseOfTheIndex) {
-  const auto queries = ReadQueries(base_ / "queries.jsonl", "", 0, "", 0).queries;
+  const auto queries = ReadQueries(base_ / "queries.jsonl", {}, 0, "", 0).queries;
   const std::pair<const char*, int> searches[] = {{"IVF6,Flat", 1}, {"IVF6,SQ8", 2}, {"IVF2,PQ2", 1}, {"HNSW8", 4}};
   for (const auto& [index, effort] : searches) {
     const std::string output = std::string("run ") + index;
@@ -112,13 +112,14 @@ TEST_F(RunIndexTest, EveryRunSaysWhatItsSearchFinds) {
   RunOn({"a"}, PlanOf("Flat", "exact", 7));
   auto provenance = study::ReadProvenance(base_ / "exact");
   EXPECT_EQ(provenance.fields.at("search"), "Flat: every search is exact");
-  EXPECT_FALSE(provenance.identity.contains("index"));
+  EXPECT_FALSE(provenance.identities.at("").contains("index"));
   RunOn({"a"}, PlanOf("Flat", "exact", 0));  // the effort means nothing here: the same run
 
   const index::Recall recall = index::ReadCorpusInfo(base_ / "IVF6,Flat").recall;
   RunOn({"a"}, PlanOf("IVF6,Flat", "partial", 0));
   provenance = study::ReadProvenance(base_ / "partial");
-  EXPECT_EQ(provenance.identity.at("index"), fmt::format("IVF6,Flat in 2 partitions, nprobe {}", recall.effort));
+  EXPECT_EQ(provenance.identities.at("").at("index"),
+            fmt::format("IVF6,Flat in 2 partitions, nprobe {}", recall.effort));
   EXPECT_THAT(provenance.fields.at("search"),
               StartsWith(fmt::format("IVF6,Flat, nprobe {}: recall@200 {:.4f}, measured on 200 sequences",
                                      recall.effort, recall.Of(recall.effort))));

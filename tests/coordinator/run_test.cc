@@ -127,7 +127,7 @@ TEST_F(RunTest, AMissingPartitionIsAnErrorUnlessPartialIsAllowed) {
 TEST_F(RunTest, ThePoolIsTheKNearestExactly) {
   RunOn({"a", "b", "c"}, Plan("corpus4", "nearest", {"--method", "knn", "--n", "12", "--margin", "0"}));
   const std::vector<Row> rows = LatestRows(Rows("nearest"));
-  const QueryFile queries = ReadQueries(base_ / "queries.jsonl", "", 0, "", 0);
+  const QueryFile queries = ReadQueries(base_ / "queries.jsonl", {}, 0, "", 0);
   ASSERT_EQ(rows.size(), queries.queries.size());
   for (size_t q = 0; q < rows.size(); ++q) {
     const std::vector<float> target = GridVector(queries.queries[q].text);
@@ -163,7 +163,7 @@ TEST_F(RunTest, GlobalModeIsOnePoolOfTheWholeCorpus) {
     if (reference.empty()) reference = Comparable(output);
     EXPECT_EQ(Comparable(output), reference) << world.hosts.size() << " ranks, " << world.partitions << " partitions";
   }
-  const QueryFile queries = ReadQueries(base_ / "queries.jsonl", "", 0, "", 0);
+  const QueryFile queries = ReadQueries(base_ / "queries.jsonl", {}, 0, "", 0);
   std::vector<float> corpus;
   for (uint64_t i = 0; i < kSequences; ++i) std::ranges::copy(GridVector(SomeText(i)), std::back_inserter(corpus));
   select::SelectOptions options;

@@ -35,7 +35,7 @@ class GivenTasks final : public WorkerTasks {
 };
 
 TuneJob JobOf(int64_t query) {
-  return {query, "text", HashHex("text"), {}, {}};
+  return {query, 0, "text", HashHex("text"), {}, {}};
 }
 
 // What worker 1 sent to the coordinator for these jobs, up to its Bye.

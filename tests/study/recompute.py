@@ -6,6 +6,7 @@ figure that differs by more than 1e-9 of its size.
 import html.parser
 import json
 import math
+import os
 import sys
 
 import numpy
@@ -35,11 +36,16 @@ def check(name, said, found):
 
 
 def finished_rows(folder):
-    rows = {}
-    for line in open(folder + "/results.jsonl", encoding="utf-8"):
+    """Of a run's folder, or FOLDER/SETTING of one that holds a grid."""
+    journal, setting, rows = folder + "/results.jsonl", "", {}
+    if not os.path.exists(journal):
+        journal, setting = os.path.join(os.path.dirname(folder), "results.jsonl"), os.path.basename(folder)
+    for line in open(journal, encoding="utf-8"):
         if not line.endswith("\n"):
             break  # torn
         row = json.loads(line)
+        if row.get("run", "") != setting:
+            continue
         if row["status"] == "ok" or rows.get(row["key"], row)["status"] != "ok":
             rows[row["key"]] = row
     return {row["query"]: row for row in rows.values() if row["status"] == "ok"}
@@ -116,7 +122,9 @@ def check_subset(figures, subset, runs, own_n):
         runtimes.append(sum(ms[s] for s in STAGES[:5]))
         check(name + " runtime", cell["runtime_ms"], runtimes[-1])
     for c, cell in enumerate(cells):
-        beaten = any(runtimes[o] <= runtimes[c] and percents_of(means, o) < percents_of(means, c) for o in range(len(cells)))
+        mine = runtimes[c], percents_of(means, c)
+        others = [(runtimes[o], percents_of(means, o)) for o in range(len(cells))]
+        beaten = any(o != mine and o[0] <= mine[0] and o[1] <= mine[1] for o in others)
         check(f"{cell['series']}, N = {cell['n']} pareto", cell["pareto"], not beaten)
     check_headline(subset, cells, percents, means, len(table))
 

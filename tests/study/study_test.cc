@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "common/files.h"
 #include "coordinator/study/figures.h"
 #include "tests/caught.h"
 #include "tests/study/run_folders.h"
@@ -161,6 +162,43 @@ TEST_F(StudyTest, DamagedFolders) {
   rows[1].after.rolling = std::nan("");
   ExpectFault(Code::kData, "results.jsonl:2: not a row of a journal: field 'bpb' is null",
               [&] { Load({Write("nan", rows)}); });
+}
+
+TEST_F(StudyTest, RunsOfOtherVersionsAndMachinesAreSaid) {
+  const fs::path a = Write("a", Rows(5, 0.3, 1)), b = Write("b", Rows(5, 0.3, 2), {{"--method", "knn"}});
+  std::string text = ReadFile(b / "provenance.json");
+  text.replace(text.find("\"1\""), 3, "\"2\"");
+  text.replace(text.find("\"n1\""), 4, "\"n2\"");
+  std::ofstream(b / "provenance.json") << text;
+  const auto warnings = FiguresOf(Load({a, b})).warnings;
+  EXPECT_THAT(warnings, Contains(HasSubstr("2 versions of hullft: from 1 to 2")));
+  EXPECT_THAT(warnings, Contains(HasSubstr("times are not comparable: the runs differ in host")));
+}
+
+TEST_F(StudyTest, AGridIsARunASetting) {
+  std::vector<Row> rows = Rows(5, 0.3, 1), knn = Rows(5, 0.2, 2);
+  for (Row& row : rows) row.run = "h_n5", row.key += row.run;
+  for (Row& row : knn) row.run = "k", row.key += row.run;
+  rows.insert(rows.end(), knn.begin(), knn.end());
+  const fs::path grid = Write("grid", rows);
+  nlohmann::json json = nlohmann::json::parse(ReadFile(grid / "provenance.json"));
+  json["settings"] = {{"h_n5", json["identity"]}, {"k", json["identity"]}, {"late", json["identity"]}};
+  json["settings"]["k"]["--method"] = "knn";
+  json.erase("identity");
+  std::ofstream(grid / "provenance.json") << json.dump();
+  const std::vector<RunData> runs = LoadRuns(grid, Definition::kRolling);
+  ASSERT_EQ(runs.size(), 2u);  // late has no row yet
+  EXPECT_EQ(runs[0].name, "h_n5");
+  EXPECT_EQ(runs[1].Option("--method"), "knn");
+  EXPECT_EQ(runs[1].samples.size(), 5u);
+  EXPECT_TRUE(IsGrid(grid));
+  EXPECT_TRUE(IsRun(grid / "k"));
+  EXPECT_FALSE(IsRun(grid / "l"));
+  EXPECT_EQ(LoadRun(grid / "k", Definition::kRolling).samples.size(), 5u);
+  ExpectFault(Code::kUsage, "holds 2 settings", [&] { LoadRun(grid, Definition::kRolling); });
+  ExpectFault(Code::kData, "no row yet", [&] { LoadRun(grid / "late", Definition::kRolling); });
+  std::ofstream(grid / "results.jsonl", std::ios::app) << ToJsonLine(SampleRow(9, "A", 2, 1)) << "\n";
+  ExpectFault(Code::kData, "does not know", [&] { LoadRuns(grid, Definition::kRolling); });
 }
 
 TEST_F(StudyTest, TheOtherDefinition) {

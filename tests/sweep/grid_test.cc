@@ -66,6 +66,7 @@ TEST(Grid, TheDemoAndThePaper) {
   const Sweep demo = ReadSweep(ReadFile(root + "demo.toml"), "demo.toml", {});
   EXPECT_EQ(demo.cells.size(), 40u);
   EXPECT_EQ(demo.runs.size(), 14u);  // hullft 2 x 5, sift 2, knn, random
+  EXPECT_EQ(demo.jobs.size(), 1u);
   const Sweep paper = ReadSweep(ReadFile(root + "paper.toml"), "paper.toml", {"launcher=srun -K1"});
   EXPECT_EQ(paper.cells.size(), 18u);
   EXPECT_EQ(paper.launcher, "srun -K1");
