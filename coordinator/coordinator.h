@@ -61,6 +61,8 @@ class Coordinator {
     std::set<int> tried;
   };
 
+  int64_t TakeQueries(const Identity& identity);
+  void FindPending();
   void StartRounds();
   size_t Arrived() const;
   std::chrono::milliseconds Patience() const;
@@ -82,6 +84,7 @@ class Coordinator {
   void CountDamage(int rank);
   void OnTuneDone(const TuneDone& done, int rank);
   void GiveUp(int64_t task, const std::string& reason, int rank, int attempts);
+  Row EmptyRow(int64_t task) const;
   Row RowOf(int64_t task, const Selected& selected, const TuneDone& done, double embed_ms) const;
   RoundQuery QuestionOf(int64_t query) const;
   // A task is a query with a setting; the scheduler knows it by its number.

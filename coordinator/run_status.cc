@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "common/error.h"
@@ -53,6 +54,10 @@ std::string LabelText(const std::string& text) {
 }
 
 }  // namespace
+
+double UnixSeconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
 std::string StatusJson(const RunStatus& status) {
   const RunView& view = status.view;

@@ -19,6 +19,8 @@ struct RunStatus {
   RunView view;
 };
 
+double UnixSeconds();  // now, by this host's clock
+
 std::string StatusJson(const RunStatus& status);
 // Throws kData, naming path, for what StatusJson did not write.
 RunStatus ParseStatus(const std::string& json, const std::filesystem::path& path);

@@ -1,7 +1,6 @@
 #include "coordinator/report.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 #include "common/error.h"
@@ -13,6 +12,7 @@
 #include "coordinator/commands/commands.h"
 #include "coordinator/journal.h"
 #include "coordinator/page/page.h"
+#include "coordinator/run_status.h"
 #include "coordinator/study/run_data.h"
 #include "coordinator/study/table.h"
 #include "coordinator/study/tensorboard.h"
@@ -92,8 +92,7 @@ void ReportStudy(const std::vector<fs::path>& folders, const ReportSettings& set
                  folders.size() == 1 ? "1 run" : fmt::format("{} runs", folders.size()), settings.out);
   }
   if (!settings.tensorboard.empty()) {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    WriteEventFiles(settings.tensorboard, study, figures, std::chrono::duration<double>(now).count());
+    WriteEventFiles(settings.tensorboard, study, figures, UnixSeconds());
     spdlog::info("event files of {} series in {}", study.series.size(), settings.tensorboard);
   }
   if (!settings.table.empty()) {

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 
@@ -15,10 +14,6 @@
 namespace hullft::coordinator {
 namespace {
 namespace fs = std::filesystem;
-
-double UnixSeconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 // What the state and its age mean. A run that says nothing for a minute is not there any more, or hangs.
 std::string StateText(const RunStatus& status) {
