@@ -130,7 +130,7 @@ std::string ExplainSettings::Faults(bool arrays) const {
 Explanation ExplainFromCorpus(const ExplainSettings& settings, const SelectionFlags& flags, int threads) {
   const index::CorpusInfo corpus = index::ReadCorpusInfo(settings.corpus);
   const Query query = ReadQuery(settings);
-  RoundWork work{0, {{0, query.number, query.text_hash, {}, {}}}, {}};
+  RoundWork work{0, {{0, query.number, query.text_hash, {}, {}, {}}}, {}};
   if (settings.guard != "off") {
     const auto tokenizer = Tokenizer::Load(settings.model);
     if (tokenizer->digest() != corpus.tokenizer_digest)
