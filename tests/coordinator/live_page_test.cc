@@ -47,14 +47,15 @@ class LivePageTest : public ::testing::Test {
     status.view.workers = {{1, 0.5, 2, false, StageEvent{7, Stage::kTuning, 3, 20}}, {2, 1, 2, true, std::nullopt}};
     return status;
   }
-  static std::string Output(const std::string& command) {
-    FILE* pipe = ::popen(command.c_str(), "r");
+  // Waits until everything that the command started has let go of the pipe.
+  static std::string Rest(FILE* pipe) {
     std::string text;
     std::array<char, 4096> part{};
     for (size_t got; (got = std::fread(part.data(), 1, part.size(), pipe)) > 0;) text.append(part.data(), got);
     ::pclose(pipe);
     return text;
   }
+  static std::string Output(const std::string& command) { return Rest(::popen(command.c_str(), "r")); }
   static int PortOf(const LivePage& page) {
     const std::string url = page.url();
     return std::stoi(url.substr(url.rfind(':') + 1));
@@ -114,19 +115,23 @@ TEST_F(LivePageTest, InABrowser) {
   LivePage page("127.0.0.1", 0, folder_);
   page.Show(Status(12));
   const std::string command =
-      "HOME=" + base_.string() + " timeout 100 " + browser.substr(0, browser.find('\n')) +
+      "exec 2>/dev/null; export HOME=" + base_.string() + "; exec timeout -k 10 100 " +
+      browser.substr(0, browser.find('\n')) +
       " --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir=" + (base_ / "profile").string();
-  const std::string dom = Output(command + " --dump-dom " + page.url() + " 2>/dev/null");
+  const std::string dom = Output(command + " --dump-dom " + page.url());
   EXPECT_THAT(dom, HasSubstr("12 of 40"));
   EXPECT_THAT(dom, HasSubstr("<title>hullft: "));  // no script has run
   EXPECT_THAT(dom, HasSubstr("&lt;script&gt;document.title"));
   // Left open, it asks again by itself.
   const int64_t served = page.pages_served();
-  const std::string pid = Output(command + " --remote-debugging-port=0 " + page.url() + " >/dev/null 2>&1 & echo $!");
+  FILE* left_open = ::popen(("echo $$; " + command + " --remote-debugging-port=0 " + page.url()).c_str(), "r");
+  std::array<char, 32> pid{};
+  ASSERT_NE(std::fgets(pid.data(), pid.size(), left_open), nullptr);
   for (int tick = 0; tick < 900 && page.pages_served() < served + 3; ++tick)
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   EXPECT_GE(page.pages_served(), served + 3);
-  ::kill(std::stoi(pid), SIGTERM);  // of timeout, which hands it on
+  ::kill(std::stoi(pid.data()), SIGTERM);  // of timeout, which hands it on
+  Rest(left_open);                         // until its last process has left the profile's folder
 }
 
 }  // namespace
