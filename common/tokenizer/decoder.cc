@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/tokenizer/byte_level.h"
+#include "common/tokenizer/metaspace.h"
 #include "common/tokenizer/pattern.h"
 #include "common/tokenizer/unicode.h"
 
@@ -155,6 +156,12 @@ std::unique_ptr<Decoder> MakeOfType(const std::string& type, Fields& fields) {
     const bool clean_up = fields.Bool("cleanup");
     return std::make_unique<Function>(
         [=](Tokens tokens) { return DecodeWordPiece(std::move(tokens), prefix, clean_up); });
+  }
+  if (type == "Metaspace") {
+    return std::make_unique<Function>([metaspace = Metaspace::Read(fields)](Tokens tokens) {
+      for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = metaspace.Decode(tokens[i], i == 0);
+      return tokens;
+    });
   }
   if (type == "Replace") {
     auto pattern = std::make_shared<Pattern>(fields.Raw("pattern"), fields.place().Inside("pattern"));

@@ -1,6 +1,6 @@
 // The "decoder" of a tokenizer.json: token contents back to text. Internal to common/tokenizer.
 //
-// Implemented: ByteLevel, WordPiece, Replace, ByteFallback, Fuse, Strip, Sequence. Thread safety: immutable.
+// Implemented: ByteLevel, WordPiece, Metaspace, Replace, ByteFallback, Fuse, Strip, Sequence. Thread safety: immutable.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// The "model" of a tokenizer.json: one word to ids. Internal to common/tokenizer. Two exist: BPE and WordPiece.
+// The "model" of a tokenizer.json: one word to ids. Internal to common/tokenizer. Three exist: BPE, WordPiece and
+// Unigram.
 // Thread safety: immutable; the Scratch is one thread's.
 #pragma once
 
@@ -24,6 +25,8 @@ class Vocabulary {
  public:
   // json: {"content": id, ...}.
   Vocabulary(const nlohmann::json& json, const Place& place);
+  // contents: by id.
+  Vocabulary(const std::vector<std::string>& contents, const Place& place);
 
   int32_t Id(std::string_view content) const {  // -1 when absent
     const auto found = ids_.find(content);
@@ -36,6 +39,8 @@ class Vocabulary {
   int32_t size() const { return static_cast<int32_t>(ids_.size()); }
 
  private:
+  void Add(const std::string& content, int32_t id, const Place& place);
+
   std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>> ids_;
   std::vector<const std::string*> contents_;  // by id, pointing into ids_
 };
@@ -59,5 +64,11 @@ class Model {
 std::unique_ptr<Model> MakeModel(const nlohmann::json& json, const Place& place);
 std::unique_ptr<Model> MakeBpe(Fields& fields);
 std::unique_ptr<Model> MakeWordPiece(Fields& fields);
+std::unique_ptr<Model> MakeUnigram(Fields& fields);
+
+// Byte fallback: the 256 ids of the tokens <0x00> to <0xFF>, -1 for one that is absent.
+std::vector<int32_t> ByteFallbackIds(const Vocabulary& vocabulary);
+// Appends the ids of all bytes of text; false, and nothing is appended, when one has none. byte_ids: 256, or empty.
+bool AppendByteIds(std::string_view text, const std::vector<int32_t>& byte_ids, std::vector<int32_t>* ids);
 
 }  // namespace hullft::tokenizer

@@ -1,6 +1,5 @@
 // Byte pair encoding: a word's characters, joined pair by pair, the pair of the lowest rank first, the leftmost of
 // equals.
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -57,18 +56,9 @@ class Bpe : public Model {
     return vocabulary().Id(content);
   }
 
-  // The ids of the bytes of a character, appended; false (and nothing appended) when one has none. With a prefix or
-  // suffix the reference falls back to the bytes of the decorated text; MakeBpe refuses that combination.
-  bool FallBackToBytes(std::string_view character, std::vector<int32_t>* ids) const {
-    if (settings_.byte_ids.empty()) return false;
-    const auto id_of = [&](char c) { return settings_.byte_ids[static_cast<unsigned char>(c)]; };
-    if (std::any_of(character.begin(), character.end(), [&](char c) { return id_of(c) < 0; })) return false;
-    for (const char c : character) ids->push_back(id_of(c));
-    return true;
-  }
-
   // The ids before any merge. As in the reference, a pending unknown token is written only before the next known
-  // character or at the end, so it comes after bytes that stand behind it.
+  // character or at the end, so it comes after bytes that stand behind it. With a prefix or suffix the reference falls
+  // back to the bytes of the decorated text; MakeBpe refuses that combination.
   int64_t Characters(std::string_view word, std::vector<int32_t>* ids) const {
     int64_t dropped = 0;
     bool pending_unknown = false;
@@ -78,7 +68,7 @@ class Bpe : public Model {
       if (id >= 0) {
         if (std::exchange(pending_unknown, false)) ids->push_back(settings_.unknown);
         ids->push_back(id);
-      } else if (!FallBackToBytes(word.substr(at, c.bytes), ids)) {
+      } else if (!AppendByteIds(word.substr(at, c.bytes), settings_.byte_ids, ids)) {
         if (settings_.unknown < 0) {
           ++dropped;
         } else {
@@ -129,12 +119,6 @@ MergeTable ReadMerges(Fields& fields, const Vocabulary& vocabulary, const std::s
   return merges;
 }
 
-std::vector<int32_t> ByteIds(const Vocabulary& vocabulary) {
-  std::vector<int32_t> ids;
-  for (int byte = 0; byte < 256; ++byte) ids.push_back(vocabulary.Id(fmt::format("<0x{:02X}>", byte)));
-  return ids;
-}
-
 }  // namespace
 
 std::unique_ptr<Model> MakeBpe(Fields& fields) {
@@ -155,7 +139,7 @@ std::unique_ptr<Model> MakeBpe(Fields& fields) {
     if (!settings.prefix.empty() || !settings.suffix.empty())
       FailUnimplemented(fields.place().Inside("byte_fallback"),
                         "together with a subword prefix or suffix is not implemented");
-    settings.byte_ids = ByteIds(vocabulary);
+    settings.byte_ids = ByteFallbackIds(vocabulary);
   }
   settings.merges = ReadMerges(fields, vocabulary, settings.prefix);
   return std::make_unique<Bpe>(std::move(vocabulary), std::move(settings));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/tokenizer/byte_level.h"
+#include "common/tokenizer/charsmap.h"
 #include "common/tokenizer/pattern.h"
 #include "common/tokenizer/unicode.h"
 
@@ -134,6 +135,11 @@ std::unique_ptr<Normalizer> MakeOfType(const std::string& type, Fields& fields) 
     return std::make_unique<Function>([pattern, content = fields.String("content")](const std::string& text) {
       return pattern->Replace(text, content);
     });
+  }
+  if (type == "Precompiled") {
+    auto rules = std::make_shared<Charsmap>(fields.String("precompiled_charsmap"),
+                                            fields.place().Inside("precompiled_charsmap"));
+    return std::make_unique<Function>([rules](const std::string& text) { return rules->Normalize(text); });
   }
   if (type == "ByteLevel")
     return std::make_unique<Function>([](const std::string& text) {

@@ -1,7 +1,7 @@
 // The "normalizer" of a tokenizer.json: text to text, before it is cut. Internal to common/tokenizer.
 //
 // Implemented: BertNormalizer, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, ByteLevel,
-// Sequence. Thread safety: immutable.
+// Precompiled, Sequence. Thread safety: immutable.
 #pragma once
 
 #include <memory>

@@ -17,14 +17,16 @@ struct Span {
 // (ByteLevel); then it lies in here. Buffers are kept between texts, so that cutting a text does not allocate.
 class Pieces {
  public:
-  // One piece: all of text, which must outlive the work on it.
-  void Reset(std::string_view text) {
+  // One piece: all of text, which must outlive the work on it. begins_text: it begins where the whole text did.
+  void Reset(std::string_view text, bool begins_text) {
     text_ = text;
+    begins_text_ = begins_text;
     spans_.clear();
     if (!text.empty()) spans_.push_back({0, text.size()});
   }
   std::string_view text() const { return text_; }
   const std::vector<Span>& spans() const { return spans_; }
+  bool begins_text() const { return begins_text_; }
   std::string_view Text(Span span) const { return text_.substr(span.begin, span.end - span.begin); }
 
   // Replaces every piece by the ranges of its own bytes that cut(piece, emit) hands to emit(begin, end); empty ones
@@ -59,6 +61,7 @@ class Pieces {
 
  private:
   std::string_view text_;
+  bool begins_text_ = true;
   std::string text_storage_, next_text_;
   std::vector<Span> spans_, next_spans_;
 };

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/tokenizer/byte_level.h"
+#include "common/tokenizer/metaspace.h"
 #include "common/tokenizer/pattern.h"
 #include "common/tokenizer/unicode.h"
 
@@ -153,6 +154,21 @@ class ByteLevel : public PreTokenizer {
   bool add_prefix_space_, use_regex_;
 };
 
+class CutAtMetaspace : public PreTokenizer {
+ public:
+  explicit CutAtMetaspace(Fields& fields) : metaspace_(Metaspace::Read(fields)) {}
+
+  void Apply(Pieces* pieces) const override {
+    bool begins_text = pieces->begins_text() && !pieces->spans().empty() && pieces->spans().front().begin == 0;
+    pieces->Map([&](std::string_view piece, std::string* out, const auto& emit) {
+      metaspace_.Cut(piece, std::exchange(begins_text, false), out, emit);
+    });
+  }
+
+ private:
+  Metaspace metaspace_;
+};
+
 class Sequence : public PreTokenizer {
  public:
   void Add(std::unique_ptr<PreTokenizer> step) { steps_.push_back(std::move(step)); }
@@ -181,6 +197,7 @@ std::unique_ptr<PreTokenizer> MakeBert() {
 
 std::unique_ptr<PreTokenizer> MakeOfType(const std::string& type, Fields& fields) {
   if (type == "ByteLevel") return std::make_unique<ByteLevel>(fields);
+  if (type == "Metaspace") return std::make_unique<CutAtMetaspace>(fields);
   if (type == "Sequence") return MakeSequence(fields);
   if (type == "Split") return std::make_unique<Split>(fields);
   if (type == "BertPreTokenizer") return MakeBert();

@@ -55,7 +55,8 @@ struct Tokenizer::Impl {
   mutable std::atomic<int64_t> dropped_bytes{0};
 
   void EncodeText(std::string_view text, Scratch* scratch, std::vector<int32_t>* ids) const;
-  void EncodeNormalized(std::string_view text, Scratch* scratch, std::vector<int32_t>* ids) const;
+  // begins_text: text begins where the whole text began.
+  void EncodeNormalized(std::string_view text, bool begins_text, Scratch* scratch, std::vector<int32_t>* ids) const;
   void EncodeWord(std::string_view word, tokenizer::WordCache* cache, std::vector<int32_t>* ids) const;
   void CountDropped(int64_t count) const;
   const std::string* Content(int32_t id) const;
@@ -82,14 +83,15 @@ void Tokenizer::Impl::EncodeWord(std::string_view word, tokenizer::WordCache* ca
   }
 }
 
-void Tokenizer::Impl::EncodeNormalized(std::string_view text, Scratch* scratch, std::vector<int32_t>* ids) const {
+void Tokenizer::Impl::EncodeNormalized(std::string_view text, bool begins_text, Scratch* scratch,
+                                       std::vector<int32_t>* ids) const {
   pipeline.normalized_finder.Cut(text, &scratch->normalized_parts);
   for (const auto& part : scratch->normalized_parts) {
     if (part.id >= 0) {
       ids->push_back(part.id);
       continue;
     }
-    scratch->pieces.Reset(text.substr(part.begin, part.end - part.begin));
+    scratch->pieces.Reset(text.substr(part.begin, part.end - part.begin), begins_text && part.begin == 0);
     if (pipeline.pre_tokenizer) pipeline.pre_tokenizer->Apply(&scratch->pieces);
     for (const tokenizer::Span span : scratch->pieces.spans())
       EncodeWord(scratch->pieces.Text(span), &scratch->cache, ids);
@@ -103,9 +105,13 @@ void Tokenizer::Impl::EncodeText(std::string_view text, Scratch* scratch, std::v
     if (part.id >= 0) {
       ids->push_back(part.id);
     } else if (pipeline.normalizer) {
-      EncodeNormalized(pipeline.normalizer->Apply(std::string(piece)), scratch, ids);
+      // As in the reference, what is left of a text whose first character was deleted does not begin it.
+      const bool begins_text =
+          part.begin == 0 &&
+          !pipeline.normalizer->Apply(std::string(piece.substr(0, tokenizer::DecodeAt(piece, 0).bytes))).empty();
+      EncodeNormalized(pipeline.normalizer->Apply(std::string(piece)), begins_text, scratch, ids);
     } else {
-      EncodeNormalized(piece, scratch, ids);
+      EncodeNormalized(piece, part.begin == 0, scratch, ids);
     }
   }
 }

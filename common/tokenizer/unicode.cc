@@ -53,6 +53,7 @@ std::vector<uint16_t> MakeClassTable() {
   Mark(kBertAccentRanges, kBertAccentRangesCount, kBertAccent, table.data());
   Mark(kBertControlRanges, kBertControlRangesCount, kBertControl, table.data());
   Mark(kBertPunctuationRanges, kBertPunctuationRangesCount, kBertPunctuation, table.data());
+  Mark(kDecomposedRanges, kDecomposedRangesCount, kDecomposed, table.data());
   for (char32_t code = 0; code <= kLastCode; ++code) {
     if (IsWhiteSpace(code)) table[code] |= kSpace;
     if (IsWord(code)) table[code] |= kWord;
@@ -158,11 +159,24 @@ void AppendLower(char32_t code, std::string* out) {
   } else if (code == 0x130) {
     out->append("i\u0307");  // the only lower-case mapping to more than one character (SpecialCasing.txt)
   } else {
-    AppendUtf8(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))), out);
+    const LowerRange* const end = kLowerRanges + kLowerRangesCount;
+    const LowerRange* const range =
+        std::lower_bound(kLowerRanges, end, code, [](const LowerRange& r, char32_t c) { return r.last < c; });
+    const bool found = range != end && code >= range->first && (code - range->first) % range->step == 0;
+    AppendUtf8(found ? code + static_cast<char32_t>(range->delta) : code, out);
   }
 }
 
-std::string Normalize(std::string_view text, NormalForm form) {
+namespace {
+
+// Whether the system's library knows a decomposition that the reference's older Unicode does not.
+bool IsNewer(char32_t code) {
+  return !IsA(code, kDecomposed) &&
+         utf8proc_get_property(static_cast<utf8proc_int32_t>(code))->decomp_seqindex != UINT16_MAX;
+}
+
+// As the system's library has it.
+std::string NormalizePart(std::string_view text, NormalForm form) {
   if (IsAscii(text)) return std::string(text);
   int options = UTF8PROC_STABLE;
   options |= form == NormalForm::kNfc || form == NormalForm::kNfkc ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
@@ -175,6 +189,23 @@ std::string Normalize(std::string_view text, NormalForm form) {
   if (length == UTF8PROC_ERROR_NOMEM) throw std::bad_alloc();
   if (length < 0) throw DataError("Unicode normalization failed: {}", utf8proc_errmsg(length));
   return std::string(reinterpret_cast<const char*>(raw), static_cast<size_t>(length));
+}
+
+}  // namespace
+
+std::string Normalize(std::string_view text, NormalForm form) {
+  std::string out;
+  size_t done = 0;
+  for (size_t at = 0; at < text.size();) {
+    const Character c = DecodeAt(text, at);
+    at += c.bytes;
+    if (c.code < 0x80 || !IsNewer(c.code)) continue;
+    out += NormalizePart(text.substr(done, at - c.bytes - done), form);
+    out += text.substr(at - c.bytes, c.bytes);
+    done = at;
+  }
+  if (done == 0) return NormalizePart(text, form);
+  return out + NormalizePart(text.substr(done), form);
 }
 
 bool IsAscii(std::string_view text) {

@@ -50,6 +50,7 @@ enum : uint16_t {
   kBertControl = 64,       // what BertNormalizer deletes as a control character (also U+0000 and U+FFFD)
   kBertPunctuation = 128,  // where BertPreTokenizer splits
   kWord = 256,             // \w, as far as "single_word" of added tokens needs it
+  kDecomposed = 512,       // what NFKD changes
 };
 
 namespace internal {

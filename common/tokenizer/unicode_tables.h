@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace hullft::tokenizer {
 
@@ -10,8 +11,17 @@ struct CodeRange {
 };
 
 extern const CodeRange kLetterRanges[], kNumberRanges[], kNumericRanges[], kMarkRanges[], kBertAccentRanges[],
-    kBertControlRanges[], kBertPunctuationRanges[];
+    kBertControlRanges[], kBertPunctuationRanges[], kDecomposedRanges[];
 extern const size_t kLetterRangesCount, kNumberRangesCount, kNumericRangesCount, kMarkRangesCount,
-    kBertAccentRangesCount, kBertControlRangesCount, kBertPunctuationRangesCount;
+    kBertAccentRangesCount, kBertControlRangesCount, kBertPunctuationRangesCount, kDecomposedRangesCount;
+
+// The characters first, first + step, ..., last become lower case by adding delta.
+struct LowerRange {
+  char32_t first, last, step;
+  int32_t delta;
+};
+
+extern const LowerRange kLowerRanges[];
+extern const size_t kLowerRangesCount;
 
 }  // namespace hullft::tokenizer

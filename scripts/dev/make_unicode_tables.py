@@ -38,6 +38,22 @@ def cut_out_by(pre_tokenizer):
     return [c for c in CODES if len(pre_tokenizer.pre_tokenize_str("a" + chr(c) + "a")) == 3]
 
 
+def lower_case():
+    """[first, last, step, delta]: the characters of first, first + step, ..., last become lower case by adding delta."""
+    runs = []
+    lower = normalizers.Lowercase()
+    for c in CODES[0x80:]:
+        to = lower.normalize_str(chr(c))
+        if len(to) != 1 or ord(to) == c:
+            continue  # U+0130 alone becomes two
+        delta, run = ord(to) - c, runs[-1] if runs else None
+        if run and run[3] == delta and c - run[1] in ((1, 2) if run[0] == run[1] else (run[2],)):
+            run[1], run[2] = c, c - run[1]
+        else:
+            runs.append([c, c, 1, delta])
+    return runs
+
+
 def print_ranges(name, comment, codes):
     ranges = []
     for c in codes:
@@ -68,4 +84,11 @@ print_ranges("kMarkRanges", "What StripAccents deletes.", deleted_by(normalizers
 print_ranges("kBertAccentRanges", "What BertNormalizer deletes as an accent.", deleted_by(bert(strip_accents=True)))
 print_ranges("kBertControlRanges", "What BertNormalizer deletes as a control character.", deleted_by(bert(clean_text=True)))
 print_ranges("kBertPunctuationRanges", "Where BertPreTokenizer splits.", cut_out_by(pre_tokenizers.BertPreTokenizer()))
+print_ranges("kDecomposedRanges", "What NFKD changes.",
+             [c for c in CODES if normalizers.NFKD().normalize_str(chr(c)) != chr(c)])
+runs = lower_case()
+print("\n// char::to_lowercase beyond ASCII.\nconst LowerRange kLowerRanges[] = {")
+for i in range(0, len(runs), 4):
+    print("    " + " ".join("{0x%X, 0x%X, %d, %d}," % tuple(run) for run in runs[i:i + 4]))
+print(f"}};\nconst size_t kLowerRangesCount = {len(runs)};")
 print("// clang-format on\n}  // namespace hullft::tokenizer")

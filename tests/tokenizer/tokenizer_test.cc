@@ -6,6 +6,8 @@
 
 #include <filesystem>
 #include <functional>
+#include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
@@ -162,7 +164,7 @@ TEST_F(TokenizerTest, UnknownComponentsAndFieldsAreNamed) {
   EXPECT_THAT(Refusal("gpt2_1000", unknown("pre_tokenizer")), HasSubstr("pre_tokenizer names"));
   EXPECT_THAT(Refusal("gpt2_1000", unknown("post_processor")), HasSubstr("post_processor names"));
   EXPECT_THAT(Refusal("gpt2_1000", unknown("decoder")), HasSubstr("decoder names"));
-  EXPECT_THAT(Refusal("gpt2_1000", [](json& file) { file["model"]["type"] = "Unigram"; }), HasSubstr("'Unigram'"));
+  EXPECT_THAT(Refusal("gpt2_1000", [](json& file) { file["model"]["type"] = "WordLevel"; }), HasSubstr("'WordLevel'"));
   EXPECT_THAT(Refusal("gpt2_1000", [](json& file) { file["model"]["dropout"] = 0.1; }), HasSubstr("model.dropout"));
   EXPECT_THAT(Refusal("gpt2_1000", [](json& file) { file["model"]["novel"] = 1; }), HasSubstr("model.novel"));
   EXPECT_THAT(Refusal("gpt2_1000", [](json& file) { file["novel"] = 1; }), HasSubstr("novel is a field"));
@@ -171,6 +173,88 @@ TEST_F(TokenizerTest, UnknownComponentsAndFieldsAreNamed) {
   EXPECT_THAT(
       Refusal("llama3_3000", [](json& file) { file["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "("; }),
       HasSubstr("pre_tokenizer.pretokenizers[0].pattern.Regex"));
+}
+
+TEST_F(TokenizerTest, BadUnigramFilesAreNamed) {
+  const auto model = [this](const char* field, const json& value) {
+    return Refusal("unigram_bytes_1500", [&](json& file) { file["model"][field] = value; });
+  };
+  const json a = {"a", -1.0};
+  EXPECT_THAT(model("unk_id", 100000), HasSubstr("model.unk_id is not the id of a token"));
+  EXPECT_THAT(model("unk_id", -2), HasSubstr("model.unk_id"));
+  EXPECT_THAT(model("vocab", json::array()), HasSubstr("model.vocab is empty"));
+  EXPECT_THAT(model("vocab", json::array({a, a})), HasSubstr("'a' twice"));
+  EXPECT_THAT(model("vocab", json::array({a, json::array({"b"})})), HasSubstr("model.vocab[1] must be"));
+  EXPECT_THAT(model("vocab", json::parse(R"([["a", "-1"]])")), HasSubstr("model.vocab[0] must be"));
+  EXPECT_THAT(model("byte_fallback", 1), HasSubstr("model.byte_fallback"));
+  const auto metaspace = [this](const char* field, const json& value) {
+    return Refusal("unigram_bytes_1500", [&](json& file) { file["pre_tokenizer"][field] = value; });
+  };
+  EXPECT_THAT(metaspace("replacement", "ab"), HasSubstr("pre_tokenizer.replacement must be one character"));
+  EXPECT_THAT(metaspace("prepend_scheme", "last"), HasSubstr("pre_tokenizer.prepend_scheme is 'last'"));
+  EXPECT_THAT(metaspace("add_prefix_space", false), HasSubstr("pre_tokenizer.add_prefix_space"));
+}
+
+TEST_F(TokenizerTest, ACharacterWithoutTokenNeedsAnUnknownOne) {
+  const auto tokenizer = LoadChanged("unigram_bytes_1500", [](json& file) {
+    file["model"] = {
+        {"type", "Unigram"}, {"unk_id", nullptr}, {"vocab", json::parse(R"([["a", -1], ["\u2581", -1]])")}};
+    file["added_tokens"] = json::array();
+  });
+  EXPECT_EQ(tokenizer->Encode("a a", false), (std::vector<int32_t>{1, 0, 1, 0}));
+  ExpectFault(Code::kData, "no token for 'b'", [&] { tokenizer->Encode("ab", false); });
+}
+
+TEST_F(TokenizerTest, DamagedCharsmapsAreNamed) {
+  const auto charsmap = [this](const std::string& base64) {
+    return Refusal("xlmr_2000",
+                   [&](json& file) { file["normalizer"]["normalizers"][0]["precompiled_charsmap"] = base64; });
+  };
+  EXPECT_THAT(charsmap("abc"), HasSubstr("precompiled_charsmap is not base64"));
+  EXPECT_THAT(charsmap("a=bc"), HasSubstr("is not base64"));
+  EXPECT_THAT(charsmap(""), HasSubstr("is too short"));
+  EXPECT_THAT(charsmap("BAAAAA=="), HasSubstr("length of its trie"));  // says 4 bytes, has none
+  EXPECT_THAT(charsmap("BAAAAAAAAAD/"), HasSubstr("not UTF-8"));
+  EXPECT_THAT(charsmap("BAAAAAAEAIA="), HasSubstr("leads out of itself"));
+}
+
+// The largest sum of scores over all ways to write a word, each tried.
+double BestScore(std::string_view word, const std::map<std::string, double, std::less<>>& scores) {
+  if (word.empty()) return 0;
+  double best = -std::numeric_limits<double>::infinity();
+  for (size_t length = 1; length <= word.size(); ++length) {
+    if (const auto token = scores.find(word.substr(0, length)); token != scores.end())
+      best = std::max(best, token->second + BestScore(word.substr(length), scores));
+  }
+  return best;
+}
+
+TEST_F(TokenizerTest, UnigramFindsTheBestOfAllWays) {
+  std::mt19937 random(7);
+  std::uniform_real_distribution<double> score(-9, -1);
+  std::map<std::string, double, std::less<>> scores;
+  for (const char* token : {"a", "b", "c", "ab", "bc", "abc", "ca", "cab", "bb", "abcab"})
+    scores[token] = score(random);
+  json vocab = json::array();
+  for (const auto& [token, value] : scores) vocab.push_back({token, value});
+  const auto tokenizer = LoadChanged("unigram_bytes_1500", [&](json& file) {
+    file["model"] = {{"type", "Unigram"}, {"unk_id", nullptr}, {"vocab", vocab}};
+    file["added_tokens"] = json::array();
+    file["pre_tokenizer"] = file["normalizer"] = file["decoder"] = nullptr;
+  });
+  for (int round = 0; round < 300; ++round) {
+    std::string word;
+    for (int i = std::uniform_int_distribution<int>(1, 14)(random); i > 0; --i)
+      word.push_back(static_cast<char>('a' + std::uniform_int_distribution<int>(0, 2)(random)));
+    double sum = 0;
+    std::string joined;
+    for (const int32_t id : tokenizer->Encode(word, false)) {
+      sum += vocab[static_cast<size_t>(id)][1].get<double>();
+      joined += vocab[static_cast<size_t>(id)][0].get<std::string>();
+    }
+    EXPECT_EQ(joined, word);
+    EXPECT_NEAR(sum, BestScore(word, scores), 1e-12) << word;
+  }
 }
 
 TEST_F(TokenizerTest, ContradictionsAreNamed) {

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Makes goldens of tests/goldens/tokenizers: what Hugging Face's tokenizers does with texts and with every character.
+
+A development script; nothing in the build or the tests calls it. It needs Python 3.11 and
+    pip install tokenizers==0.23.3 sentencepiece==0.2.1
+usage: scripts/dev/make_tokenizer_goldens.py FOLDER [TOKENIZER...]
+       scripts/dev/make_tokenizer_goldens.py --sweep FOLDER FILE...
+
+The first form makes NAME.tokenizer.json and NAME.cases.json of the tokenizers below in FOLDER, which is
+tests/goldens/tokenizers or a copy of it: the texts are those of its gpt2_1000.cases.json and EXTRA. The second adds the
+line of each tokenizer.json to FOLDER/unicode.json: a digest of the ids of every character, 4,096 of them at a time (FNV-1a, 64 bits,
+over the ids as four little-endian bytes each; each text has a character at its beginning and between two letters).
+"""
+import json
+import pathlib
+import sys
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+EXTRA = [
+    " leading", "  two leading", "trailing  ", "a  b   c", "\u2581under\u2581score", "<unk> unk<unk>", "<s>a</s> <mask> b",
+    "\uff21\uff22\uff23 \uff11\uff12 \ufb01x \u00bd \u2460 \u3392", "e\u0301 \u00aa\u0301 \ufb01\u0301 \u1100\u1161\u11a8 \uac00\u11a8",
+    "\r\nx\ry\n\tz\u0085\u2028\u00a0\u200b\u200d\ufeff.", "\u0915\u094d\u0937\u093f \u0e33 \u0600a \U0001f468\u200d\U0001f469\u200d\U0001f467 "
+    "\U0001f1e9\U0001f1ea\U0001f1eb", "\u0130stanbul \u1e9e\u00df \u03a3\u03c2", "\U0001d400\U0001d7ce \u4e2d\u6587\u5b57 \U00020000", "\u0000a\u0001b\u007f",
+]
+LINES = 4000  # of the corpus, to train on
+
+
+def corpus():
+    path = pathlib.Path(__file__).resolve().parents[2] / "data/corpus/train.jsonl"
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line)["text"] for line, _ in zip(file, range(LINES))]
+
+
+def xlmr():
+    """XLM-R's layout: SentencePiece's own model and nmt_nfkc rules, with the four special tokens in fairseq's order."""
+    import io
+
+    import sentencepiece
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([line for text in corpus() for line in text.splitlines() if line.strip()]), model_writer=model,
+        model_type="unigram", vocab_size=2000, character_coverage=0.999, normalization_rule_name="nmt_nfkc", num_threads=1)
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    vocab = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    vocab += [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(3, pieces.get_piece_size())] + [("<mask>", 0.0)]
+    tokenizer = Tokenizer(models.Unigram(vocab, 3, False))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Precompiled(charsmap_of(model.getvalue())), normalizers.Replace(Regex(" {2,}"), " ")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always")
+    tokenizer.decoder = decoders.Metaspace(replacement="\u2581", prepend_scheme="always")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>", AddedToken("<mask>", lstrip=True, special=True)])
+    return tokenizer
+
+
+def fields_of(message):
+    """(number, value) of every field of a protocol buffer's bytes."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value, shift = 0, 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        key = varint()
+        kind = key & 7
+        if kind == 0:
+            yield key >> 3, varint()
+            continue
+        size = {1: 8, 5: 4}.get(kind) or varint()
+        yield key >> 3, message[at:at + size]
+        at += size
+
+
+def charsmap_of(model):
+    """ModelProto.normalizer_spec (3) .precompiled_charsmap (2)."""
+    spec = dict(fields_of(model))[3]
+    return dict(fields_of(spec))[2]
+
+
+def unigram_bytes():
+    """Unigram with byte fallback behind NFKC, lower case and stripped accents; a space is put before the text alone."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Lowercase(), normalizers.NFD(), normalizers.StripAccents(),
+         normalizers.Replace("``", '"')])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="first")
+    alphabet = [chr(c) for c in range(0x21, 0x7f)]
+    tokenizer.train_from_iterator(corpus(), trainers.UnigramTrainer(
+        vocab_size=1500, special_tokens=["<unk>", "<s>", "</s>"], unk_token="<unk>", initial_alphabet=alphabet,
+        show_progress=False))
+    file = json.loads(tokenizer.to_str())
+    file["model"]["vocab"] += [[f"<0x{byte:02X}>", -20.0] for byte in range(256)]
+    file["model"]["byte_fallback"] = True
+    tokenizer = Tokenizer.from_str(json.dumps(file))
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Metaspace(replacement="\u2581", prepend_scheme="first"), decoders.Fuse()])
+    return tokenizer
+
+
+def metaspace_bpe():
+    """BPE with byte fallback behind Metaspace that does not cut, as newer Llama 2 and Mistral files are."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="first", split=True)
+    tokenizer.train_from_iterator(corpus(), trainers.BpeTrainer(
+        vocab_size=1500, special_tokens=["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)],
+        show_progress=False, limit_alphabet=200))
+    file = json.loads(tokenizer.to_str())
+    file["added_tokens"] = file["added_tokens"][:3]
+    file["pre_tokenizer"]["split"] = False
+    tokenizer = Tokenizer.from_str(json.dumps(file))
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(),
+                                           decoders.Strip(" ", 1, 0)])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)])
+    return tokenizer
+
+
+TOKENIZERS = {"xlmr_2000": xlmr, "unigram_bytes_1500": unigram_bytes, "metaspace_bpe_1500": metaspace_bpe}
+
+
+def make(folder, name):
+    path = folder / f"{name}.tokenizer.json"
+    path.write_text(TOKENIZERS[name]().to_str(), encoding="utf-8")
+    tokenizer = Tokenizer.from_file(str(path))
+    with open(folder / "gpt2_1000.cases.json", encoding="utf-8") as file:
+        texts = [case["text"] for case in json.load(file)["cases"]] + EXTRA
+    cases = []
+    for text in texts:
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        special = tokenizer.encode(text).ids
+        cases.append({"text": text, "utf8_hex": text.encode().hex(), "ids": ids,
+                      **({"ids_special": special} if special != ids else {}),
+                      "decoded": tokenizer.decode(ids, skip_special_tokens=False)})
+    out = {"tokenizer": name, "vocab_size": tokenizer.get_vocab_size(), "cases": cases}
+    (folder / f"{name}.cases.json").write_text(json.dumps(out, ensure_ascii=False), encoding="utf-8")
+    print(f"{name}: {len(cases)} texts")
+
+
+def fnv(ids, state):
+    for byte in b"".join(i.to_bytes(4, "little") for i in ids):
+        state = (state ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return state
+
+
+def sweep(folder, files):
+    out = folder / "unicode.json"
+    digests = json.loads(out.read_text()) if out.exists() else {}
+    for file in files:
+        name = pathlib.Path(file).name.removesuffix(".tokenizer.json")
+        if name == "tokenizer.json":
+            name = pathlib.Path(file).resolve().parent.name
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        digests[name] = []
+        for block in range(0, 0x110000, 0x1000):
+            codes = [c for c in range(block, block + 0x1000) if not 0xD800 <= c < 0xE000]
+            texts = [f"{chr(c)}a{chr(c)}b" for c in codes]
+            state = 0xCBF29CE484222325
+            for encoding in tokenizer.encode_batch(texts, add_special_tokens=False):
+                state = fnv(encoding.ids, state)
+            digests[name].append(f"{state:016x}")
+        rows = [f'"{key}": {json.dumps(row)}' for key, row in sorted(digests.items())]
+        out.write_text("{" + ",\n".join(rows) + "}\n")
+        print(name, flush=True)
+
+
+def main():
+    if len(sys.argv) >= 4 and sys.argv[1] == "--sweep":
+        return sweep(pathlib.Path(sys.argv[2]), sys.argv[3:])
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    for name in sys.argv[2:] or list(TOKENIZERS):
+        make(pathlib.Path(sys.argv[1]), name)
+
+
+main()
