@@ -1,95 +1,84 @@
 #include "worker/encoder.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <vector>
 
 #include "common/error.h"
-#include "common/files.h"
 #include "common/hash.h"
 #include "common/parallel.h"
-#include "common/stays_inside.h"
 #include "common/tokenizer/tokenizer.h"
-#include "worker/models/bert.h"
-#include "worker/models/config.h"
+#include "worker/models/encoder_model.h"
+#include "worker/pooling.h"
 #include "worker/runtime.h"
 
 namespace hullft::worker {
 namespace {
 
-namespace fs = std::filesystem;
-
-// A sentence-transformers folder says how vectors are made of hidden states; anything but the mean is refused.
-void CheckPooling(const fs::path& folder) {
-  const fs::path modules = folder / "modules.json";
-  if (!fs::exists(modules)) return;
-  nlohmann::json list;
-  try {
-    list = nlohmann::json::parse(ReadFile(modules));
-  } catch (const nlohmann::json::exception& error) {
-    throw DataError("{}: not JSON: {}", modules.string(), error.what());
-  }
-  if (!list.is_array()) throw DataError("{}: not a list of modules", modules.string());
-  for (const nlohmann::json& module : list) {
-    const bool whole = module.is_object() && module.value("type", nlohmann::json()).is_string() &&
-                       module.value("path", nlohmann::json()).is_string();
-    if (!whole) throw DataError("{}: a module without type or path", modules.string());
-    const std::string type = module["type"], kind = type.substr(type.rfind('.') + 1);
-    if (kind == "Pooling") {
-      const std::string path = module["path"];
-      const fs::path config = fs::path(path) / "config.json";
-      if (!StaysInsideModel(folder, config))
-        throw DataError("{}: field path: '{}' leads out of this folder", modules.string(), path);
-      ConfigReader pooling(folder / config);
-      pooling.Size("word_embedding_dimension");
-      if (!pooling.Flag("pooling_mode_mean_tokens", false)) {
-        throw pooling.Unsupported("pooling_mode_mean_tokens", "only the mean over the tokens is implemented");
-      }
-      pooling.RejectUnknown({"include_prompt"});  // the other modes must be off; there is no prompt
-    } else if (kind != "Transformer" && kind != "Normalize") {
-      throw DataError("{}: field type: module {} is not implemented (Transformer, Pooling, Normalize are)",
-                      modules.string(), type);
-    }
-  }
-}
-
 // Tokens with special ones: as asked for, else the folder's own setting, else what the positions allow.
-int ResolveMaxLength(const fs::path& folder, int asked, int64_t model_limit) {
+int ResolveMaxLength(const SentenceSettings& settings, int asked, int64_t model_limit) {
   if (asked < 0 || asked > model_limit) {
     throw UsageError("the encoder's max-length is {}, it must be from 1 to {} (or 0: the model's own)", asked,
                      model_limit);
   }
   if (asked > 0) return asked;
-  const fs::path path = folder / "sentence_bert_config.json";
-  int64_t limit = model_limit;
-  if (fs::exists(path)) limit = std::min(ConfigReader(path).Size("max_seq_length", model_limit), model_limit);
-  return static_cast<int>(limit);
+  return static_cast<int>(settings.max_tokens > 0 ? std::min(settings.max_tokens, model_limit) : model_limit);
 }
 
 }  // namespace
 
 struct Encoder::Impl {
-  BertModel model;
+  EncoderModel model;
   std::unique_ptr<Tokenizer> tokenizer;
+  SentenceSettings settings;
   int max_length;
   int threads;
+  LongTexts long_texts;
   std::string digest;
 
-  // Cut as the reference does: the special tokens at both ends stay, the text between them loses its end.
-  std::vector<int32_t> Tokens(std::string_view text) const {
-    std::vector<int32_t> ids = tokenizer->Encode(text, true);
-    const size_t limit = static_cast<size_t>(max_length);
-    if (ids.size() > limit) {
-      const auto back = static_cast<std::ptrdiff_t>(tokenizer->num_special().second);
-      ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(limit) - back, ids.end() - back);
+  // Ids with special ones at both ends, at most max_length; of a text that is cut as the reference does it only the
+  // first part remains.
+  std::vector<std::vector<int32_t>> Parts(std::string_view text) const {
+    std::vector<int32_t> ids =
+        tokenizer->Encode(settings.prompt.empty() ? text : settings.prompt + std::string(text), true);
+    const auto limit = static_cast<std::ptrdiff_t>(max_length);
+    if (std::ssize(ids) <= limit) return {std::move(ids)};
+    const auto [front, back] = tokenizer->num_special();
+    const auto begin = ids.begin() + front, end = ids.end() - back;
+    std::vector<std::vector<int32_t>> parts;
+    for (auto at = begin; at < end && (at == begin || long_texts == LongTexts::kAverage);) {
+      const auto stop = at + std::min<std::ptrdiff_t>(limit - front - back, end - at);
+      std::vector<int32_t>& part = parts.emplace_back(ids.begin(), begin);
+      part.insert(part.end(), at, stop);
+      part.insert(part.end(), end, ids.end());
+      at = stop;
     }
-    return ids;
+    return parts;
+  }
+
+  // out: [D]
+  void EmbedText(std::string_view text, std::span<float> out) const {
+    const std::vector<std::vector<int32_t>> parts = Parts(text);
+    const c10::InferenceMode inference;
+    at::Tensor vector;
+    if (parts.size() == 1) {
+      vector = Pool(model.Hidden(parts[0]), settings.pooling);
+    } else {
+      double tokens = 0;
+      vector = at::zeros({model.width()}, at::kFloat);
+      for (const std::vector<int32_t>& part : parts) {
+        vector.add_(Pool(model.Hidden(part), settings.pooling), static_cast<double>(part.size()));
+        tokens += static_cast<double>(part.size());
+      }
+      vector.div_(tokens);
+    }
+    const at::Tensor unit = vector.div(at::linalg_vector_norm(vector).clamp_min(1e-9));
+    std::copy_n(unit.data_ptr<float>(), model.width(), out.data());
   }
 };
 
@@ -97,25 +86,30 @@ Encoder::Encoder() = default;
 Encoder::~Encoder() = default;
 
 std::unique_ptr<Encoder> Encoder::Load(const EncoderOptions& options) {
-  const fs::path folder = options.model_dir;
-  CheckPooling(folder);
-  BertModel model(folder);
-  std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(folder);
+  SentenceSettings settings = ReadSentenceSettings(options.model_dir, options.prompt);
+  EncoderModel model(settings.model);
+  // Older sentence-transformers folders keep the transformer's files, the tokenizer's among them, in a folder of their
+  // own.
+  std::unique_ptr<Tokenizer> tokenizer = Tokenizer::Load(settings.model);
   if (tokenizer->vocab_size() > model.vocab_size()) {
-    throw DataError("{}: tokenizer.json has {} tokens, config.json's vocab_size is {}", folder.string(),
+    throw DataError("{}: tokenizer.json has {} tokens, config.json's vocab_size is {}", settings.model.string(),
                     tokenizer->vocab_size(), model.vocab_size());
   }
-  const int max_length = ResolveMaxLength(folder, options.max_length, model.max_tokens());
+  const int max_length = ResolveMaxLength(settings, options.max_length, model.max_tokens());
   const auto [front, back] = tokenizer->num_special();
   if (max_length <= front + back) {
     throw UsageError("the encoder's max-length is {}, of which {} are special tokens: no text is left", max_length,
                      front + back);
   }
-  std::string digest =
-      Hasher().Update(model.digest()).Update(tokenizer->digest()).Update(std::to_string(max_length)).Hex();
+  Hasher hasher;
+  hasher.Update(model.digest()).Update(tokenizer->digest()).Update(std::to_string(max_length));
+  if (settings.pooling != Pooling::kMean) hasher.Update("pooling").Update(PoolingName(settings.pooling));
+  if (!settings.prompt.empty()) hasher.Update("prompt").Update(settings.prompt);
+  if (options.long_texts == LongTexts::kAverage) hasher.Update("average of long texts");
   std::unique_ptr<Encoder> encoder(new Encoder);
   const int threads = options.threads > 0 ? options.threads : UsableCores();
-  encoder->impl_.reset(new Impl{std::move(model), std::move(tokenizer), max_length, threads, std::move(digest)});
+  encoder->impl_.reset(new Impl{std::move(model), std::move(tokenizer), std::move(settings), max_length, threads,
+                                options.long_texts, hasher.Hex()});
   return encoder;
 }
 
@@ -140,7 +134,7 @@ void Encoder::Embed(std::span<const std::string_view> texts, std::span<float> ou
     if (at::get_num_threads() != 1) at::set_num_threads(1);  // a setting of each thread
     const size_t row = order[static_cast<size_t>(i)];
     const std::span<float> vector = out.subspan(row * width, width);
-    CallTorch([&] { impl_->model.Embed(impl_->Tokens(texts[row]), vector); });
+    CallTorch([&] { impl_->EmbedText(texts[row], vector); });
     if (!std::ranges::all_of(vector, [](float x) { return std::isfinite(x); })) {
       throw Error(Code::kNumeric, fmt::format("the embedding of text {} is not finite", row),
                   "the encoder's weights are damaged, or overflow in float32");

@@ -1,8 +1,10 @@
 // Text encoders: text -> one unit-length float32 vector (method: mean over the attention mask, then L2 norm; both
-// denominators clamped at 1e-9). BERT and RoBERTa families, from a Hugging Face or sentence-transformers folder.
+// denominators clamped at 1e-9). The families of models/encoder_families.h, from a Hugging Face or
+// sentence-transformers folder, which may choose another pooling and a prompt (pooling.h).
 //
-// Each text is run alone and unpadded on one thread, different texts on different threads, so a text's vector is the same
-// bit for bit in any batch and at any number of threads. Thread safety: Embed may be called from one thread at a time.
+// Each text is run alone and unpadded on one thread, different texts on different threads, so a text's vector is the
+// same bit for bit in any batch and at any number of threads. Thread safety: Embed may be called from one thread at a
+// time.
 #pragma once
 
 #include <memory>
@@ -12,10 +14,19 @@
 
 namespace hullft::worker {
 
+// What becomes of a text of more than max_length tokens.
+enum class LongTexts {
+  kCut,      // its end is left out, as in the reference
+  kAverage,  // it is cut into parts; the mean of their vectors before the last normalization, weighted by their tokens
+};
+
 struct EncoderOptions {
   std::string model_dir;  // config.json, model.safetensors, tokenizer.json
-  int max_length = 0;     // tokens with special ones; 0: the model's own limit (sentence_bert_config.json, else config.json)
-  int threads = 0;        // 0: hullft::UsableCores()
+  int max_length =
+      0;            // tokens with special ones; 0: the model's own limit (sentence_bert_config.json, else config.json)
+  int threads = 0;  // 0: hullft::UsableCores()
+  LongTexts long_texts = LongTexts::kCut;
+  std::string prompt = {};  // a name in config_sentence_transformers.json; empty: the folder's default, if it has one
 };
 
 class Encoder {
@@ -25,7 +36,8 @@ class Encoder {
 
   int dim() const;
   int max_length() const;
-  // Hash of weights, configuration, tokenizer and max_length: two encoders with one digest give the same vectors.
+  // Hash of weights, configuration, tokenizer, max_length and, where they are not the usual ones, pooling, prompt and
+  // long_texts: two encoders with one digest give the same vectors.
   const std::string& digest() const;
 
   // out: row-major [texts.size()][dim()]. Throws kNumeric, naming the row, when a vector is not finite.

@@ -30,16 +30,21 @@ std::vector<std::string> ReadTexts(const std::string& path) {
 
 int EmbedCommand(const Arguments& args) {
   worker::EncoderOptions options;
-  std::string input, output;
+  std::string input, output, long_texts = "cut";
   bool json = false, quiet = false;
   OptionTable table("hullft embed",
                     "Embeds every text of a JSONL file: one float32 row of length 1 a text, in order, as a .npy file.");
-  table.Add("encoder", &options.model_dir, "Hugging Face folder of a BERT or RoBERTa encoder").Required();
+  table.Add("encoder", &options.model_dir, "Hugging Face or sentence-transformers folder of an encoder (hullft models)")
+      .Required();
   table.Add("input", &input, "JSONL file (plain, .gz or .zst), one {\"text\": \"...\"} a line").Required();
   table.Add("output", &output, "the .npy file to write; appears only when it is whole").Required();
   table.Add("max-length", &options.max_length, "texts are cut to this many tokens; 0: the encoder's own limit")
       .Range(0, 1 << 20)
       .Unit("tokens");
+  table.Add("long-texts", &long_texts, "longer ones: their end is cut off, or their parts' vectors are averaged")
+      .OneOf({"cut", "average"});
+  table.Add("prompt", &options.prompt,
+            "put before every text: a name in the folder's config_sentence_transformers.json; empty: its default");
   table.Add("threads", &options.threads, "texts embedded at once; 0: all usable cores")
       .Range(0, 4096)
       .NotPartOfResult();
@@ -47,6 +52,7 @@ int EmbedCommand(const Arguments& args) {
   table.Add("quiet", &quiet, "no progress").NotPartOfResult();
   table.Example("hullft embed --encoder ENCODER --input queries.jsonl --output queries.npy");
   if (table.Parse(args)) return 0;
+  if (long_texts == "average") options.long_texts = worker::LongTexts::kAverage;
 
   const std::vector<std::string> texts = ReadTexts(input);
   worker::InitTorchRuntime(1);

@@ -12,6 +12,8 @@
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -19,7 +21,9 @@
 #include "common/files.h"
 #include "tests/caught.h"
 #include "tests/worker/golden_tensor.h"
-#include "worker/models/bert.h"
+#include "worker/models/encoder_families.h"
+#include "worker/models/encoder_model.h"
+#include "worker/pooling.h"
 
 namespace hullft::worker {
 namespace {
@@ -82,6 +86,13 @@ void ExpectNear(const std::vector<float>& ours, const at::Tensor& golden) {
   EXPECT_GT((mine * golden).sum(1).min().item<float>(), 0.99999);
 }
 
+template <class Body>
+std::string Failure(Code code, Body&& body) {
+  const Error error = Caught(body);
+  EXPECT_EQ(error.code(), code);
+  return error.what();
+}
+
 class GoldenEncoder : public testing::TestWithParam<Case> {
  protected:
   SafetensorsFile golden_{kGoldens / "encoders" / GetParam().golden / "golden.safetensors"};
@@ -89,21 +100,23 @@ class GoldenEncoder : public testing::TestWithParam<Case> {
 };
 
 TEST_P(GoldenEncoder, HiddenStatesAndVectorsOfIds) {
-  const BertModel model(GetParam().hidden ? kGoldens / "encoders" / GetParam().golden : RealModel("all-minilm-l6-v2"));
+  const EncoderModel model(GetParam().hidden ? kGoldens / "encoders" / GetParam().golden
+                                             : RealModel("all-minilm-l6-v2"));
   const at::Tensor ids = Golden(golden_, "input_ids"), mask = Golden(golden_, "attention_mask");
   std::vector<float> vectors(static_cast<size_t>(ids.size(0) * model.width()));
   for (int64_t row = 0; row < ids.size(0); ++row) {
     const int64_t length = mask[row].sum().item<int64_t>();
     const at::Tensor row_ids = ids[row].narrow(0, 0, length).to(at::kInt);
     const std::span<const int32_t> tokens(row_ids.data_ptr<int32_t>(), static_cast<size_t>(length));
-    model.Embed(tokens, std::span(vectors).subspan(static_cast<size_t>(row * model.width()),
-                                                   static_cast<size_t>(model.width())));
+    const at::Tensor hidden = model.Hidden(tokens), mean = Pool(hidden, Pooling::kMean);
+    const at::Tensor unit = mean / mean.norm();
+    std::copy_n(unit.const_data_ptr<float>(), model.width(), vectors.begin() + row * model.width());
     if (!GetParam().hidden) continue;
     const at::Tensor expected = Golden(golden_, "last_hidden_state")[row].narrow(0, 0, length);
-    EXPECT_LT((model.Hidden(tokens) - expected).abs().max().item<float>(), 1e-5);
+    EXPECT_LT((hidden - expected).abs().max().item<float>(), 1e-5);
   }
   ExpectNear(vectors, Golden(golden_, "embed_query"));
-  ExpectNear(vectors, Golden(golden_, "embed_texts"));
+  if (golden_.tensors().contains("embed_texts")) ExpectNear(vectors, Golden(golden_, "embed_texts"));
 }
 
 TEST_P(GoldenEncoder, VectorsOfTexts) {
@@ -118,8 +131,83 @@ TEST_P(GoldenEncoder, VectorsOfTexts) {
 INSTANTIATE_TEST_SUITE_P(All, GoldenEncoder,
                          testing::Values(Case{"bert_tiny", "bert_uncased_2000", true},
                                          Case{"roberta_tiny", "roberta_2000", true}, Case{"minilm_max256", "", false},
-                                         Case{"minilm_max512", "", false}),
+                                         Case{"minilm_max512", "", false}, Case{"xlmr_tiny", "xlmr_2000", true},
+                                         Case{"mpnet_tiny", "bert_uncased_2000", true},
+                                         Case{"modernbert_tiny", "gpt2_1000", true}),
                          [](const auto& info) { return info.param.golden; });
+
+TEST(Encoder, EveryGoldenIsOfOneFamilyAndEveryFamilyHasOne) {
+  std::set<std::string> listed, there;
+  for (const EncoderFamily& family : EncoderFamilies()) {
+    std::istringstream names{std::string(family.checked)};
+    for (std::string name; std::getline(names >> std::ws, name, ',');) {
+      EXPECT_TRUE(listed.insert(name).second) << name;
+      const fs::path config = kGoldens / "encoders" / name / "config.json";
+      if (fs::exists(config)) {
+        EXPECT_EQ(json::parse(ReadFile(config)).at("model_type"), family.model_type) << name;
+      }
+    }
+  }
+  for (const auto& entry : fs::directory_iterator(kGoldens / "encoders")) there.insert(entry.path().filename());
+  EXPECT_EQ(listed, there);
+}
+
+// A sentence-transformers folder round a golden encoder: its modules.json, pooling and length, the transformer in a
+// folder of its own as in older ones.
+class SentenceFolder : public Folder {
+ public:
+  SentenceFolder(const std::string& encoder, const std::string& tokenizer, const json& pooling, int max_length)
+      : Folder(encoder, tokenizer) {
+    for (const char* file : {"config.json", "model.safetensors", "tokenizer.json"}) {
+      fs::create_directories(path() / "0_Transformer");
+      fs::rename(path() / file, path() / "0_Transformer" / file);
+    }
+    Write("modules.json", R"([{"idx": 0, "path": "0_Transformer", "type": "sentence_transformers.models.Transformer"},
+                              {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}])");
+    Write("1_Pooling/config.json", pooling.dump());
+    Write("0_Transformer/sentence_bert_config.json", json{{"max_seq_length", max_length}}.dump());
+  }
+};
+
+TEST(Encoder, PoolingAndLongTextsOfSentenceTransformersFolders) {
+  const json cls = {{"word_embedding_dimension", 32}, {"pooling_mode_cls_token", true}},
+             max = {{"embedding_dimension", 32}, {"pooling_mode", "max"}},
+             mean = {{"word_embedding_dimension", 32}, {"pooling_mode_mean_tokens", true}};
+  for (const auto& [name, tokenizer] :
+       {std::pair("xlmr_tiny", "xlmr_2000"), {"mpnet_tiny", "bert_uncased_2000"}, {"modernbert_tiny", "gpt2_1000"}}) {
+    SCOPED_TRACE(name);
+    const SafetensorsFile golden(kGoldens / "encoders" / name / "golden.safetensors");
+    const json numbers = json::parse(ReadFile(kGoldens / "encoders" / name / "golden.json"));
+    std::set<std::string> digests;
+    const auto check = [&](const json& pooling, LongTexts long_texts, const char* expected) {
+      const SentenceFolder folder(name, tokenizer, pooling, numbers["max_length"]);
+      const auto encoder = Encoder::Load({.model_dir = folder.path().string(), .threads = 1, .long_texts = long_texts});
+      ExpectNear(EmbedAll(*encoder, Texts(name)), Golden(golden, expected));
+      EXPECT_TRUE(digests.insert(encoder->digest()).second);
+    };
+    check(mean, LongTexts::kCut, "embed_query");
+    check(cls, LongTexts::kCut, "embed_cls");
+    check(max, LongTexts::kCut, "embed_max");
+    check(mean, LongTexts::kAverage, "embed_average");
+  }
+}
+
+TEST(Encoder, PromptsArePutBeforeTexts) {
+  const Folder folder("bert_tiny", "bert_uncased_2000");
+  const auto load = [&](const std::string& prompt) {
+    return Encoder::Load({.model_dir = folder.path().string(), .threads = 1, .prompt = prompt});
+  };
+  const auto plain = load("");
+  EXPECT_THAT(Failure(Code::kUsage, [&] { load("query"); }), HasSubstr("config_sentence_transformers.json"));
+  folder.Write("config_sentence_transformers.json", R"({"prompts": {"query": "ask: ", "text": ""}})");
+  EXPECT_EQ(load("")->digest(), plain->digest());
+  EXPECT_EQ(load("text")->digest(), plain->digest());
+  EXPECT_THAT(Failure(Code::kUsage, [&] { load("passage"); }), HasSubstr("'passage'"));
+  folder.Write("config_sentence_transformers.json",
+               R"({"prompts": {"query": "ask: "}, "default_prompt_name": "query"})");
+  EXPECT_EQ(EmbedAll(*load(""), {"a word"}), EmbedAll(*plain, {"ask: a word"}));
+  EXPECT_NE(load("")->digest(), plain->digest());
+}
 
 TEST(Encoder, SameBitsInAnyBatchAndOnAnyNumberOfThreads) {
   const std::string folder = RealModel("all-minilm-l6-v2").string();
@@ -169,7 +257,7 @@ TEST(Encoder, RobertaPositionsSkipPaddingTokens) {
   const std::vector<int32_t> ids = {0, 100, 1, 101, 2};
   const std::string table = "embeddings.position_embeddings.weight";
   const auto finite = [&](const Folder& folder) {
-    return BertModel(folder.path()).Hidden(ids).isfinite().all().item<bool>();
+    return EncoderModel(folder.path()).Hidden(ids).isfinite().all().item<bool>();
   };
   const Folder unused("roberta_tiny", "roberta_2000"), used("roberta_tiny", "roberta_2000");
   Spoil(unused, table, 0, 32);
@@ -180,19 +268,12 @@ TEST(Encoder, RobertaPositionsSkipPaddingTokens) {
 }
 
 TEST(Encoder, IdsMustFitTheModel) {
-  const BertModel model(kGoldens / "encoders/roberta_tiny");
+  const EncoderModel model(kGoldens / "encoders/roberta_tiny");
   EXPECT_EQ(model.max_tokens(), 48);
   EXPECT_THROW(model.Hidden(std::vector<int32_t>(49, 5)), Error);
   EXPECT_THROW(model.Hidden(std::vector<int32_t>{2001}), Error);
   EXPECT_THROW(model.Hidden(std::vector<int32_t>{-1}), Error);
   EXPECT_THROW(model.Hidden({}), Error);
-}
-
-template <class Body>
-std::string Failure(Code code, Body&& body) {
-  const Error error = Caught(body);
-  EXPECT_EQ(error.code(), code);
-  return error.what();
 }
 
 TEST(Encoder, WhatIsNotImplementedIsNamed) {
@@ -205,12 +286,20 @@ TEST(Encoder, WhatIsNotImplementedIsNamed) {
     folder.SetConfig(field, value);
     EXPECT_THAT(Failure(Code::kData, [&] { Encoder::Load({folder.path().string(), 0, 1}); }), HasSubstr(field));
   }
+  const Folder lower("bert_tiny", "bert_uncased_2000");
+  lower.Write("sentence_bert_config.json", R"({"max_seq_length": 40, "do_lower_case": true})");
+  EXPECT_THAT(Failure(Code::kData, [&] { Encoder::Load({lower.path().string(), 0, 1}); }), HasSubstr("do_lower_case"));
+  const Folder buckets("mpnet_tiny", "bert_uncased_2000"), rope("modernbert_tiny", "gpt2_1000");
+  buckets.SetConfig("relative_attention_num_buckets", 16);
+  EXPECT_THAT(Failure(Code::kData, [&] { Encoder::Load({buckets.path().string(), 0, 1}); }), HasSubstr("num_buckets"));
+  rope.SetConfig("rope_parameters", {{"full_attention", {{"rope_type", "yarn"}, {"rope_theta", 10000}}}});
+  EXPECT_THAT(Failure(Code::kData, [&] { Encoder::Load({rope.path().string(), 0, 1}); }), HasSubstr("rope_type"));
   const Folder pooled("bert_tiny", "bert_uncased_2000");
   pooled.Write("modules.json", R"([{"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}])");
   pooled.Write("1_Pooling/config.json",
                R"({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true})");
   const auto load = [&] { Encoder::Load({pooled.path().string(), 0, 1}); };
-  EXPECT_THAT(Failure(Code::kData, load), HasSubstr("pooling_mode_cls_token"));
+  EXPECT_THAT(Failure(Code::kData, load), HasSubstr("pooling_mode"));
   const Folder elsewhere("bert_tiny", "bert_uncased_2000");
   fs::create_directory_symlink(elsewhere.path(), pooled.path() / "linked");
   for (const std::string outside : {"../1_Pooling", elsewhere.path().c_str(), "1_Pooling/../..", "linked"}) {

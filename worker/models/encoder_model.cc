@@ -1,143 +1,218 @@
 // Letters: T tokens, D width, H heads, E = D / H width of a head, F feed-forward width.
-#include "worker/models/bert.h"
+#include "worker/models/encoder_model.h"
 
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
+#include <numeric>
 
 #include "common/files.h"
 #include "common/hash.h"
-#include "worker/models/weights.h"
+#include "worker/models/encoder_families.h"
 
 namespace hullft::worker {
 
-BertModel::BertModel(const std::filesystem::path& folder) : BertModel(ConfigReader(folder / "config.json"), folder) {}
+// Plans all tensors first, then loads them, then hands them out in the same order.
+class EncoderModel::Loader {
+ public:
+  Loader(const EncoderShape& shape, WeightPlan* plan) : shape_(shape), plan_(*plan) {}
 
-BertModel::BertModel(ConfigReader config, const std::filesystem::path& folder)
-    : width_(config.Size("hidden_size")),
-      heads_(config.Size("num_attention_heads")),
-      mlp_width_(config.Size("intermediate_size")),
-      vocab_size_(config.Size("vocab_size")),
-      norm_epsilon_(config.Number("layer_norm_eps", 1e-12)),
-      activation_(ReadActivation(config, "hidden_act", "gelu")) {
-  const std::string type = config.Text("model_type");
-  if (type != "bert" && type != "roberta") {
-    throw config.Unsupported("model_type", "encoders of this kind are not implemented (bert and roberta are)");
+  void Load(const Checkpoint& checkpoint) { loaded_ = plan_.Load(checkpoint, FlatSource{}, false).parameters; }
+
+  // While planning an undefined tensor, once loaded the tensor. Both passes must ask for the same.
+  at::Tensor Tensor(const std::string& name, std::vector<int64_t> shape) {
+    if (!loaded_.empty()) return loaded_[next_++].value;
+    plan_.Add(name, std::move(shape));
+    return {};
   }
-  if (width_ % heads_ != 0) throw config.Unsupported("num_attention_heads", "it must divide hidden_size");
-  if (config.Text("position_embedding_type", "absolute") != "absolute") {
-    throw config.Unsupported("position_embedding_type", "only absolute positions are implemented");
+  Affine Pair(const std::string& name, const std::vector<int64_t>& weight, bool bias) {
+    Affine result{Tensor(name + ".weight", weight), {}};
+    if (bias) result.bias = Tensor(name + ".bias", {weight[0]});
+    return result;
   }
-  for (const char* flag : {"is_decoder", "add_cross_attention", "is_encoder_decoder"}) {
-    if (config.Flag(flag, false)) throw config.Unsupported(flag, "this is an encoder only");
+  Affine Norm(const std::string& name) { return Pair(name, {shape_.width}, shape_.norm_bias); }
+
+  Layer OneLayer(const std::string& at, bool attention_norm) {
+    const EncoderNames& n = shape_.names;
+    const int64_t width = shape_.width, mlp_width = shape_.mlp_width;
+    Layer layer;
+    if (n.qkv.empty()) {
+      std::vector<at::Tensor> weights, biases;
+      for (const std::string& name : {n.q, n.k, n.v}) {
+        const Affine part = Pair(at + name, {width, width}, shape_.attention_bias);
+        weights.push_back(part.weight);
+        if (shape_.attention_bias) biases.push_back(part.bias);
+      }
+      if (!loaded_.empty()) layer.qkv = {at::cat(weights), biases.empty() ? at::Tensor() : at::cat(biases)};
+    } else {
+      layer.qkv = Pair(at + n.qkv, {3 * width, width}, shape_.attention_bias);
+    }
+    layer.out = Pair(at + n.out, {width, width}, shape_.attention_bias);
+    if (attention_norm) layer.attention_norm = Norm(at + n.attention_norm);
+    layer.up = Pair(at + n.up, {shape_.gated ? 2 * mlp_width : mlp_width, width}, shape_.mlp_bias);
+    layer.down = Pair(at + n.down, {width, mlp_width}, shape_.mlp_bias);
+    layer.mlp_norm = Norm(at + n.mlp_norm);
+    return layer;
   }
-  const int64_t positions = max_tokens_ = config.Size("max_position_embeddings");
-  if (type == "roberta") {
-    padding_id_ = config.TokenId("pad_token_id");
-    if (padding_id_ < 0) padding_id_ = 1;
-    max_tokens_ = positions - padding_id_ - 1;
-    if (max_tokens_ < 1) throw config.Unsupported("max_position_embeddings", "it must be above pad_token_id + 1");
+
+  // One pass over all tensors of the model.
+  void All(EncoderModel* model) {
+    const EncoderNames& n = shape_.names;
+    next_ = 0;
+    model->layers_.clear();
+    model->tokens_ = Tensor(n.tokens + ".weight", {shape_.vocabulary, shape_.width});
+    if (!n.positions.empty()) model->positions_ = Tensor(n.positions + ".weight", {shape_.positions, shape_.width});
+    if (!n.types.empty()) {
+      const at::Tensor types = Tensor(n.types + ".weight", {shape_.types, shape_.width});
+      if (types.defined()) model->type_ = types[0];
+    }
+    model->norm_ = Norm(n.norm);
+    if (!n.distances.empty()) model->distances_ = Tensor(n.distances + ".weight", {kDistanceBuckets, shape_.heads});
+    for (size_t i = 0; i < shape_.layers.size(); ++i) {
+      model->layers_.push_back(OneLayer(n.layers + std::to_string(i) + ".", shape_.layers[i].attention_norm));
+    }
+    if (!n.final_norm.empty()) model->final_norm_ = Norm(n.final_norm);
   }
-  const int64_t layers = config.Size("num_hidden_layers"), types = config.Size("type_vocab_size", 2);
-  // Dropout is off in inference; chunking changes nothing; the classifier and the tied head are not used.
-  config.RejectUnknown({"hidden_dropout_prob", "attention_probs_dropout_prob", "chunk_size_feed_forward",
-                        "classifier_dropout", "tie_word_embeddings", "position_embedding_type"});
-  LoadWeights(folder, type + ".", layers, positions, types);
+
+ private:
+  const EncoderShape& shape_;
+  WeightPlan& plan_;
+  std::vector<Parameter> loaded_;
+  size_t next_ = 0;
+};
+
+EncoderModel::EncoderModel(const std::filesystem::path& folder)
+    : EncoderModel(ConfigReader(folder / "config.json"), folder) {}
+
+EncoderModel::EncoderModel(ConfigReader config, const std::filesystem::path& folder)
+    : shape_(ReadEncoderShape(config)) {
+  LoadWeights(folder);
+  PrepareTables();
   digest_ = Hasher().Update(digest_).Update(ReadFile(folder / "config.json")).Hex();
 }
 
-void BertModel::LoadWeights(const std::filesystem::path& folder, const std::string& prefix, int64_t layers,
-                            int64_t positions, int64_t types) {
-  WeightPlan plan(prefix, {R"(embeddings\.(position_ids|token_type_ids))", R"(pooler\.dense\.(weight|bias))",
-                           R"((cls|lm_head)\..*)"});
-  const auto affine = [&](const std::string& name, std::vector<int64_t> weight) {
-    const int64_t out = weight[0];
-    const int first = plan.Add(name + ".weight", std::move(weight));
-    return std::pair(first, plan.Add(name + ".bias", {out}));
-  };
-  const int tokens = plan.Add("embeddings.word_embeddings.weight", {vocab_size_, width_});
-  const int places = plan.Add("embeddings.position_embeddings.weight", {positions, width_});
-  const int type = plan.Add("embeddings.token_type_embeddings.weight", {types, width_});
-  const auto norm = affine("embeddings.LayerNorm", {width_});
-  struct LayerIndex {
-    std::pair<int, int> q, k, v, out, attention_norm, up, down, mlp_norm;
-  };
-  std::vector<LayerIndex> indices;
-  for (int64_t i = 0; i < layers; ++i) {
-    const std::string at = "encoder.layer." + std::to_string(i) + ".";
-    indices.push_back(
-        {affine(at + "attention.self.query", {width_, width_}), affine(at + "attention.self.key", {width_, width_}),
-         affine(at + "attention.self.value", {width_, width_}), affine(at + "attention.output.dense", {width_, width_}),
-         affine(at + "attention.output.LayerNorm", {width_}), affine(at + "intermediate.dense", {mlp_width_, width_}),
-         affine(at + "output.dense", {width_, mlp_width_}), affine(at + "output.LayerNorm", {width_})});
-  }
+void EncoderModel::LoadWeights(const std::filesystem::path& folder) {
+  WeightPlan plan(shape_.names.prefix, shape_.names.harmless);
+  Loader loader(shape_, &plan);
+  loader.All(this);
   const Checkpoint checkpoint(folder);
   digest_ = checkpoint.Digest();
   const c10::InferenceMode inference;
-  const std::vector<Parameter> loaded = plan.Load(checkpoint, FlatSource{}, false).parameters;
-  const auto weight = [&](int index) { return loaded[static_cast<size_t>(index)].value; };
-  const auto pair = [&](std::pair<int, int> index) { return Affine{weight(index.first), weight(index.second)}; };
-  tokens_ = weight(tokens), positions_ = weight(places), type_ = weight(type)[0], norm_ = pair(norm);
-  for (const LayerIndex& index : indices) {
-    const Affine q = pair(index.q), k = pair(index.k), v = pair(index.v);
-    const Affine qkv{at::cat({q.weight, k.weight, v.weight}), at::cat({q.bias, k.bias, v.bias})};
-    layers_.push_back(
-        {qkv, pair(index.out), pair(index.attention_norm), pair(index.up), pair(index.down), pair(index.mlp_norm)});
+  loader.Load(checkpoint);
+  loader.All(this);
+}
+
+// transformers modeling_mpnet.py, relative_position_bucket, with its float32 logarithms.
+static at::Tensor BucketsOf(const at::Tensor& distances) {
+  const int64_t half = kDistanceBuckets / 2, exact = half / 2;
+  const at::Tensor n = -distances, far = n.abs();
+  const at::Tensor by_logarithm = at::log(far.to(at::kFloat) / static_cast<double>(exact)) /
+                                  std::log(static_cast<double>(kFarthestDistance) / static_cast<double>(exact)) *
+                                  static_cast<double>(half - exact);
+  const at::Tensor coarse = (exact + by_logarithm.clamp_min(0).to(at::kLong)).clamp_max(half - 1);
+  return n.lt(0).to(at::kLong) * half + at::where(far.lt(exact), far, coarse);
+}
+
+void EncoderModel::PrepareTables() {
+  const c10::InferenceMode inference;
+  for (Rope& rope : shape_.ropes) turns_.push_back(rope.Tables(shape_.max_tokens, at::kCPU));
+  if (distances_.defined()) buckets_ = BucketsOf(at::arange(1 - shape_.max_tokens, shape_.max_tokens, at::kLong));
+}
+
+EncoderModel::Pass EncoderModel::Begin(int64_t length) const {
+  Pass pass;
+  for (const auto& [cos, sin] : turns_) pass.turns.emplace_back(cos.narrow(0, 0, length), sin.narrow(0, 0, length));
+  const at::Tensor places = at::arange(length, at::kLong);
+  const at::Tensor distances = places.unsqueeze(0) - places.unsqueeze(1);  // [T, T]: from query to key
+  if (distances_.defined()) {
+    const at::Tensor buckets = buckets_.index({distances + (shape_.max_tokens - 1)});
+    pass.masks[0] = at::embedding(distances_, buckets).permute({2, 0, 1}).unsqueeze(0).contiguous();  // [1, H, T, T]
   }
+  for (const EncoderLayerKind& kind : shape_.layers) {
+    if (kind.reach == 0 || kind.reach >= length - 1 || pass.masks.contains(kind.reach)) continue;
+    pass.masks[kind.reach] = distances.abs().le(kind.reach);
+  }
+  return pass;
 }
 
-at::Tensor BertModel::Norm(const at::Tensor& x, const Affine& a) const {
-  return at::layer_norm(x, {width_}, a.weight, a.bias, norm_epsilon_);
+at::Tensor EncoderModel::Norm(const at::Tensor& x, const Affine& a) const {
+  if (!a.weight.defined()) return x;
+  return at::layer_norm(x, {shape_.width}, a.weight, a.bias, shape_.norm_epsilon);
 }
 
-// transformers, create_position_ids_from_input_ids: a padding token inside the text does not advance the position.
-at::Tensor BertModel::Positions(const at::Tensor& ids) const {
-  if (padding_id_ < 0) return positions_.narrow(0, 0, ids.size(0));
-  const at::Tensor real = ids.ne(padding_id_).to(at::kLong);
-  return at::embedding(positions_, real.cumsum(0) * real + padding_id_);
+// ids: [T] -> [T, D]
+at::Tensor EncoderModel::Embeddings(const at::Tensor& ids) const {
+  at::Tensor x = at::embedding(tokens_, ids);
+  if (type_.defined()) x.add_(type_);
+  if (!positions_.defined()) return Norm(x, norm_);
+  if (shape_.padding_id < 0) {
+    x.add_(positions_.narrow(0, 0, ids.size(0)));
+  } else {  // transformers, create_position_ids_from_input_ids: a padding token in the text does not advance
+    const at::Tensor real = ids.ne(shape_.padding_id).to(at::kLong);
+    x.add_(at::embedding(positions_, real.cumsum(0) * real + shape_.padding_id));
+  }
+  return Norm(x, norm_);
 }
 
 // x: [T, D] -> [T, D]
-at::Tensor BertModel::Attention(const Layer& layer, const at::Tensor& x) const {
-  const int64_t length = x.size(0);
-  const at::Tensor qkv = at::linear(x, layer.qkv.weight, layer.qkv.bias)
-                             .view({1, length, 3 * heads_, width_ / heads_})
-                             .transpose(1, 2);  // [1, 3H, T, E]
-  const auto third = [&](int64_t i) { return qkv.narrow(1, i * heads_, heads_); };
-  const at::Tensor mixed = at::scaled_dot_product_attention(third(0), third(1), third(2));
-  return at::linear(mixed.squeeze(0).transpose(0, 1).reshape({length, width_}), layer.out.weight, layer.out.bias);
+at::Tensor EncoderModel::Attention(const Layer& layer, const EncoderLayerKind& kind, const at::Tensor& x,
+                                   const Pass& pass) const {
+  const int64_t length = x.size(0), heads = shape_.heads;
+  const at::Tensor qkv =
+      at::linear(x, layer.qkv.weight, layer.qkv.bias).view({length, 3 * heads, shape_.width / heads});  // [T, 3H, E]
+  const auto third = [&](int64_t i) {                                                                   // [1, H, T, E]
+    at::Tensor part = qkv.narrow(1, i * heads, heads);
+    if (kind.rope >= 0 && i < 2) {
+      const auto& [cos, sin] = pass.turns[static_cast<size_t>(kind.rope)];
+      part = Rope::Apply(part, cos, sin);
+    }
+    return part.unsqueeze(0).transpose(1, 2);
+  };
+  const auto mask = pass.masks.find(kind.reach);
+  const at::Tensor mixed = at::scaled_dot_product_attention(
+      third(0), third(1), third(2), mask == pass.masks.end() ? std::nullopt : std::optional(mask->second));
+  return at::linear(mixed.squeeze(0).transpose(0, 1).reshape({length, shape_.width}), layer.out.weight, layer.out.bias);
 }
 
-at::Tensor BertModel::Hidden(std::span<const int32_t> ids) const {
+// x: [T, D] -> [T, D]
+at::Tensor EncoderModel::Mlp(const Layer& layer, const at::Tensor& x) const {
+  at::Tensor up = at::linear(x, layer.up.weight, layer.up.bias);
+  if (shape_.gated) {
+    const std::vector<at::Tensor> half = up.chunk(2, 1);
+    up = Activate(shape_.activation, half[0]).mul_(half[1]);
+  } else {
+    up = Activate(shape_.activation, up);
+  }
+  return at::linear(up, layer.down.weight, layer.down.bias);
+}
+
+at::Tensor EncoderModel::Hidden(std::span<const int32_t> ids) const {
   const int64_t length = static_cast<int64_t>(ids.size());
-  if (length < 1 || length > max_tokens_) {
-    throw DataError("a text of {} tokens does not fit the encoder's 1 to {}", length, max_tokens_);
+  if (length < 1 || length > shape_.max_tokens) {
+    throw DataError("a text of {} tokens does not fit the encoder's 1 to {}", length, shape_.max_tokens);
   }
   for (const int32_t id : ids) {
-    if (id < 0 || id >= vocab_size_)
-      throw DataError("token {} is outside the encoder's vocabulary of {}", id, vocab_size_);
+    if (id < 0 || id >= shape_.vocabulary)
+      throw DataError("token {} is outside the encoder's vocabulary of {}", id, shape_.vocabulary);
   }
   const c10::InferenceMode inference;
   const at::Tensor tokens = at::empty({length}, at::kLong);
   std::ranges::copy(ids, tokens.data_ptr<int64_t>());
-  at::Tensor x = Norm(at::embedding(tokens_, tokens).add_(type_).add_(Positions(tokens)), norm_);
-  for (const Layer& layer : layers_) {
-    x = Norm(Attention(layer, x).add_(x), layer.attention_norm);
-    const at::Tensor up = Activate(activation_, at::linear(x, layer.up.weight, layer.up.bias));
-    x = Norm(at::linear(up, layer.down.weight, layer.down.bias).add_(x), layer.mlp_norm);
+  const Pass pass = Begin(length);
+  at::Tensor x = Embeddings(tokens);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    const EncoderLayerKind& kind = shape_.layers[i];
+    if (shape_.norm_first) {
+      x = x + Attention(layer, kind, Norm(x, layer.attention_norm), pass);
+      x = x + Mlp(layer, Norm(x, layer.mlp_norm));
+    } else {
+      x = Norm(Attention(layer, kind, x, pass).add_(x), layer.attention_norm);
+      x = Norm(Mlp(layer, x).add_(x), layer.mlp_norm);
+    }
   }
-  return x;
-}
-
-void BertModel::Embed(std::span<const int32_t> ids, std::span<float> out) const {
-  HULLFT_CHECK(static_cast<int64_t>(out.size()) == width_);
-  const at::Tensor hidden = Hidden(ids);
-  const c10::InferenceMode inference;
-  const at::Tensor mean = hidden.sum(0).div_(static_cast<double>(ids.size()));  // T >= 1: the clamp at 1e-9 never acts
-  const at::Tensor unit = mean.div(at::linalg_vector_norm(mean).clamp_min(1e-9));
-  std::copy_n(unit.data_ptr<float>(), width_, out.data());
+  return Norm(x, final_norm_);
 }
 
 }  // namespace hullft::worker
