@@ -38,8 +38,8 @@ std::string CurvePanel(const Study& study, const SubsetFigures& subset) {
     all_n.insert(study.cells[figure.cell].n);
     for (const double value : {figure.percent, figure.interval.low, figure.interval.high}) percents.push_back(value);
   }
-  Panel panel({fmt::format("{} ({} queries)", subset.subset, subset.queries), "N", "BPB, % of untuned", Scale::Log(ns),
-               Scale::Linear(percents), TicksAt(all_n)});
+  Panel panel({fmt::format("{} ({} {})", subset.subset, subset.queries, subset.queries == 1 ? "query" : "queries"), "N",
+               "BPB, % of untuned", Scale::Log(ns), Scale::Linear(percents), TicksAt(all_n)});
   for (size_t s = 0; s < study.series.size(); ++s) {
     std::vector<Point> points;
     for (const CellFigure& figure : subset.cells) {
@@ -91,7 +91,6 @@ FigureBlock QualityChart(const Study& study, const Figures& figures) {
     const Cell& cell = study.cells[figure.cell];
     panel.ErrorBar(figure.runtime_ms, figure.interval.low, figure.interval.high, cell.series);
     panel.Shape({figure.runtime_ms, figure.percent}, cell.series, CellName(study, cell) + ": " + PercentText(figure));
-    panel.Label({figure.runtime_ms, figure.percent}, fmt::format("N={}", cell.n));
     if (figure.on_front) front.push_back(&figure);
     const double tune = figure.ms[study::kTune];
     table.rows.push_back({CellName(study, cell), fmt::format("{:.2f}", figure.runtime_ms),
@@ -102,6 +101,11 @@ FigureBlock QualityChart(const Study& study, const Figures& figures) {
   std::vector<Point> line;
   for (const CellFigure* figure : front) line.push_back({figure->runtime_ms, figure->percent});
   panel.Line(line, 7, "front");
+  const auto label = [&](const CellFigure& figure) {
+    panel.Label({figure.runtime_ms, figure.percent}, fmt::format("N={}", study.cells[figure.cell].n));
+  };
+  for (const CellFigure* figure : front) label(*figure);  // first, as one that lies on another is left out
+  for (const CellFigure& figure : all.cells) label(figure);
   block.panels_html.push_back(panel.Svg("BPB against runtime with its Pareto front; the numbers follow as a table"));
   block.numbers.push_back(std::move(table));
   return block;

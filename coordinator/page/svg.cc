@@ -162,8 +162,14 @@ void Panel::Bar(double x_from, double x_to, double y, size_t series, const std::
 }
 
 void Panel::Label(Point point, const std::string& text) {
-  body_ += fmt::format("<text class=\"small\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", X(point.x) + 7, Y(point.y) - 5,
-                       XmlEscaped(text));
+  constexpr double kCharacter = 6, kLine = 10;  // of its font
+  const double x = X(point.x) + 7, y = Y(point.y) - 5, width = kCharacter * static_cast<double>(text.size());
+  const bool touches = std::ranges::any_of(labels_, [&](const LabelBox& other) {
+    return x < other.x + other.width && other.x < x + width && std::abs(y - other.y) < kLine;
+  });
+  if (touches) return;
+  labels_.push_back({x, y, width});
+  body_ += fmt::format("<text class=\"small\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", x, y, XmlEscaped(text));
 }
 
 std::string Panel::Svg(const std::string& description) const {

@@ -52,6 +52,7 @@ class Panel {
   void Dots(const std::vector<Point>& points, size_t series);
   // From zero up to y.
   void Bar(double x_from, double x_to, double y, size_t series, const std::string& tooltip);
+  // Nothing where it would lie on an earlier one.
   void Label(Point point, const std::string& text);
 
   // description: the figure in a sentence, for those who do not see it.
@@ -61,8 +62,13 @@ class Panel {
   double X(double value) const;
   double Y(double value) const;
 
+  struct LabelBox {
+    double x, y, width;
+  };
+
   const Axes axes_;
   const double width_, height_;
+  std::vector<LabelBox> labels_;
   std::string body_;
 };
 
