@@ -81,6 +81,7 @@ int BenchCluster(const Arguments& args) {
                     "Measures what coordinator, journal, communicator and rounds cost, with the code that a run uses. "
                     "Under mpirun\nand srun the ranks of the job are the workers, otherwise threads of this process.");
   Bind(&settings, &table);
+  table.Example("mpirun -n 3 hullft bench cluster --output cluster.json");
   if (table.Parse(args)) return 0;
   CheckParts(settings);
   Figures figures("cluster", Figures::MachineFacts(HULLFT_VERSION));

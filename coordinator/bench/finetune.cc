@@ -338,6 +338,7 @@ int BenchFinetune(const Arguments& args) {
   table.Add("heads", &s.shape.heads, "attention heads").Range(1, 1024);
   table.Add("vocabulary", &s.shape.vocabulary, "tokens of the vocabulary").Range(2, 1e7);
   table.Add("positions", &s.shape.positions, "the window, to which the baseline pads").Range(2, 65536);
+  table.Example("hullft bench finetune --lengths 256 --threads 2");
   if (table.Parse(args)) return 0;
   if (s.threads == 0) s.threads = UsableCores();
   if (s.adapter.lora()) s.baseline = "none";  // it trains all weights

@@ -238,6 +238,7 @@ int BenchIndex(const Arguments& args) {
   table.Add("scratch", &s.scratch, "folder for the input and the corpus, which are kept");
   table.Add("quiet", &s.quiet, "no progress");
   table.Add("output", &s.output, "file for the figures as JSON");
+  table.Example("hullft bench index --model MODEL --sequences 100000");
   if (table.Parse(args)) return 0;
   Figures figures("index", Figures::MachineFacts(HULLFT_VERSION));
   figures.AddFact(

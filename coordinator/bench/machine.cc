@@ -19,6 +19,7 @@ int BenchMachine(const Arguments& args) {
   table.Add("repetitions", &repetitions, "of which the shortest counts").Range(1, 1000);
   table.Add("clock", &clock, "cpu: CPU time / threads, for a machine that is in use").OneOf({"wall", "cpu"});
   table.Add("output", &output, "file for the figures as JSON, which hullft bench finetune --machine reads");
+  table.Example("hullft bench machine --output machine.json");
   if (table.Parse(args)) return 0;
   if (threads == 0) threads = UsableCores();
   const worker::MachineRates rates = worker::MeasureMachine(

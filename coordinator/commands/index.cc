@@ -28,6 +28,7 @@ int Info(const Arguments& args) {
   table.Add("json", &json, "print JSON");
   table.Add("digest", &digest,
             "print only the digest of the content: equal for any number of partitions, ranks or threads");
+  table.Example("hullft index info index");
   if (table.Parse(args)) return 0;
   const index::CorpusInfo info = index::ReadCorpusInfo(folder);
   if (digest) {
@@ -54,6 +55,7 @@ int Verify(const Arguments& args) {
   table.Add("threads", &threads, "0: all cores this process may use").Range(0, 4096).NotPartOfResult();
   table.Add("json", &json, "print JSON");
   table.Add("quiet", &quiet, "no progress").NotPartOfResult();
+  table.Example("hullft index verify index");
   if (table.Parse(args)) return 0;
   if (repair) {
     for (const std::string& file : index::RepairCorpus(folder, threads)) fmt::print(stderr, "made again: {}\n", file);
@@ -124,6 +126,7 @@ int Search(const Arguments& args) {
       .Range(0, 1e6);
   table.Add("bytes", &bytes, "of each text to show").Range(1, 1 << 24).NotPartOfResult();
   table.Add("json", &json, "print JSON, with whole texts");
+  table.Example("hullft index search \"open a file\" index --encoder ENCODER --k 3");
   if (table.Parse(args)) return 0;
   if (text.empty() || !IsValidUtf8(text))
     throw Error(Code::kUsage, "the text is empty or not valid UTF-8", "quote it for the shell");

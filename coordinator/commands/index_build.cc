@@ -129,6 +129,7 @@ int IndexBuild(const Arguments& args) {
   AddType(&table, &o);
   AddIndex(&table, &o);
   AddWork(&table, &o, true);
+  table.Example("hullft index build --input train.jsonl --model MODEL --encoder ENCODER --partitions 4 --output index");
   return table.Parse(args) ? 0 : Start(std::move(o));
 }
 

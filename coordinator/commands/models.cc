@@ -13,6 +13,7 @@ int ModelsCommand(const Arguments& args) {
       "hullft models",
       "Prints Markdown tables of the language models and encoders that hullft runs: config.json's model_type, "
       "well-known models of that kind, and the golden checkpoints against which it is tested.");
+  table.Example("hullft models");
   if (table.Parse(args)) return 0;
   const auto print = [](const char* title, const auto& families) {
     fmt::print("## {}\n| model_type | models | checked against transformers on |\n| --- | --- | --- |\n", title);

@@ -111,6 +111,7 @@ bool ParseSettings(const Arguments& args, Settings* s) {
       .NotPartOfResult();
   table.Add("json", &s->json, "with --explain: as JSON; without, the output is JSON in any case").NotPartOfResult();
   s->one.Bind(&table);
+  table.Example("hullft select --embeddings pool.npy --targets targets.npy --n 20");
   if (table.Parse(args)) return false;
   if (const std::string faults = s->FinishSelection(); !faults.empty()) throw Error(Code::kUsage, faults);
   const bool arrays = !s->embeddings.empty() && !s->targets.empty();

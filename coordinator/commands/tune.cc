@@ -217,6 +217,7 @@ int TuneCommand(const Arguments& args) {
       .OneOf({"float32", "tf32", "bf16"});
   BindAdapter(&table, &options.adapter);
   table.Add("json", &as_json, "print one JSON object").NotPartOfResult();
+  table.Example("hullft tune --model MODEL --train chosen.jsonl --eval test.jsonl");
   if (table.Parse(args)) return 0;
   settings.refresh = RefreshInterval(refresh);
   std::vector<std::string> faults;

@@ -162,7 +162,7 @@ void Panel::Bar(double x_from, double x_to, double y, size_t series, const std::
 }
 
 void Panel::Label(Point point, const std::string& text) {
-  constexpr double kCharacter = 6, kLine = 10;  // of its font
+  constexpr double kCharacter = 7.5, kLine = 10;  // of its font
   const double x = X(point.x) + 7, y = Y(point.y) - 5, width = kCharacter * static_cast<double>(text.size());
   const bool touches = std::ranges::any_of(labels_, [&](const LabelBox& other) {
     return x < other.x + other.width && other.x < x + width && std::abs(y - other.y) < kLine;
