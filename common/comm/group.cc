@@ -227,6 +227,7 @@ std::vector<std::string> GroupCommunicator::GatherIn(const Round& round, int roo
   }
   std::vector<std::string> all;
   for (int r = 0; r < size(); ++r) {
+    // NOLINTNEXTLINE(bugprone-use-after-move): it is rank_ in one turn alone
     all.push_back(r == rank_ ? std::move(payload) : ReceiveRound(round, r).payload);
   }
   return all;
