@@ -115,7 +115,8 @@ const char* PoolingName(Pooling pooling) {
 }
 
 SentenceSettings ReadSentenceSettings(const fs::path& folder, const std::string& prompt) {
-  SentenceSettings settings{.model = folder};
+  SentenceSettings settings;
+  settings.model = folder;
   settings.prompt = ReadPrompt(folder, prompt);
   ReadModules(folder, &settings);
   settings.max_tokens = ReadMaxTokens(settings.model);
