@@ -38,7 +38,7 @@ std::vector<Point> Thinned(const std::vector<Point>& points) {
 }
 
 std::string ThinnedNote(size_t shown, size_t all) {
-  return shown < all ? fmt::format("{} of {} queries shown", shown, all) : fmt::format("{} queries", all);
+  return shown < all ? fmt::format("{} of {} shown", shown, all) : fmt::format("{} queries", all);
 }
 
 Panel DotPanel(const std::string& title, const std::string& x_label, const std::string& y_label,
