@@ -87,7 +87,7 @@ std::optional<int64_t> FreeInGroup(const std::filesystem::path& folder, const ch
 }  // namespace
 
 ModelShape ReadModelShape(const std::filesystem::path& folder) {
-  ConfigReader config(folder / "config.json");
+  ConfigReader config = ConfigReader::OfModel(folder);
   const DecoderShape decoder = ReadShape(config);
   WeightPlan weights(decoder.names.prefix, {});
   const DecoderWeights planned = PlanDecoder(decoder, &weights);

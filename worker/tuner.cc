@@ -14,6 +14,7 @@
 #include "common/files.h"
 #include "common/log.h"
 #include "common/parallel.h"
+#include "worker/checkpoint/gguf_model.h"
 #include "worker/device.h"
 #include "worker/runtime.h"
 #include "worker/tuner_impl.h"
@@ -96,7 +97,8 @@ std::unique_ptr<Tuner> Tuner::Load(const TunerOptions& options, const BaseWeight
     const c10::DeviceGuard guard(device);
     tuner->impl_ = std::make_unique<Impl>(LoadLanguageModel(options.model_dir, Source(device, base)), threads,
                                           options.precision == "bf16" ? Precision::kBf16 : Precision::kFloat32);
-    const std::string config = ReadFile(std::filesystem::path(options.model_dir) / "config.json");
+    const std::filesystem::path model = options.model_dir;
+    const std::string config = IsGguf(model) ? GgufConfig(GgufFile(model)).dump() : ReadFile(model / "config.json");
     if (options.own_stream && !device.is_cpu()) {
       tuner->impl_->stream = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
     }

@@ -4,6 +4,7 @@
 
 #include "common/error.h"
 #include "common/files.h"
+#include "common/gguf/gguf_tokenizer.h"
 #include "common/hash.h"
 #include "common/json_read.h"
 
@@ -66,7 +67,7 @@ void ReadAdded(Fields& fields, Pipeline* pipeline) {
 }  // namespace
 
 Pipeline ReadPipeline(const std::filesystem::path& path) {
-  const std::string bytes = ReadFile(path);
+  const std::string bytes = IsGguf(path) ? GgufTokenizer(GgufFile(path)).dump() : ReadFile(path);
   Pipeline pipeline;
   pipeline.digest = HashHex(bytes);
   const nlohmann::json json = ParseJson(bytes, path.string());

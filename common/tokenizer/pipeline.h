@@ -29,7 +29,8 @@ struct Pipeline {
   std::string digest;  // HashHex of the file
 };
 
-// path: the file itself. Errors: kIo, or kData that names file and field, or for broken JSON its line and column.
+// path: the tokenizer.json itself, or a GGUF file. Errors: kIo, or kData that names file and field, or for broken JSON
+// its line and column.
 Pipeline ReadPipeline(const std::filesystem::path& path);
 
 }  // namespace hullft::tokenizer

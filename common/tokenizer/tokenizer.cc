@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/error.h"
+#include "common/gguf/gguf.h"
 #include "common/log.h"
 #include "common/tokenizer/pieces.h"
 #include "common/tokenizer/pipeline.h"
@@ -125,7 +126,9 @@ Tokenizer::Tokenizer() : impl_(std::make_unique<Impl>()) {}
 Tokenizer::~Tokenizer() = default;
 
 std::unique_ptr<Tokenizer> Tokenizer::Load(const std::filesystem::path& path) {
-  const auto file = std::filesystem::is_directory(path) ? path / "tokenizer.json" : path;
+  auto file = std::filesystem::is_directory(path) ? path / "tokenizer.json" : path;
+  if (const auto beside = path.parent_path() / "tokenizer.json"; IsGguf(path) && std::filesystem::exists(beside))
+    file = beside;
   std::unique_ptr<Tokenizer> tokenizer(new Tokenizer);
   Impl& impl = *tokenizer->impl_;
   impl.path = file.string();

@@ -17,7 +17,7 @@ namespace hullft {
 
 class Tokenizer {
  public:
-  // path: a tokenizer.json, or a folder that holds one.
+  // path: a tokenizer.json, a folder that holds one, or a GGUF file: the tokenizer.json beside it, else its own.
   static std::unique_ptr<Tokenizer> Load(const std::filesystem::path& path);
   ~Tokenizer();
 

@@ -11,6 +11,7 @@ namespace hullft::fuzz {
 
 void Config(std::string_view input);       // options' --config FILE
 void Faiss(std::string_view input);        // flat index files of FAISS
+void Gguf(std::string_view input);         // models in one file
 void Journal(std::string_view input);      // results.jsonl of a run
 void Jsonl(std::string_view input);        // corpora and queries, plain or compressed
 void Manifest(std::string_view input);     // of a corpus and of a partition
@@ -26,6 +27,7 @@ struct Target {
 };
 inline constexpr Target kTargets[] = {{"config", Config},
                                       {"faiss", Faiss},
+                                      {"gguf", Gguf},
                                       {"journal", Journal},
                                       {"jsonl", Jsonl},
                                       {"manifest", Manifest},

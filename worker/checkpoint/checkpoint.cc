@@ -8,6 +8,7 @@
 #include "common/error.h"
 #include "common/hash.h"
 #include "common/stays_inside.h"
+#include "worker/checkpoint/gguf_model.h"
 
 namespace hullft::worker {
 namespace {
@@ -40,6 +41,12 @@ std::map<std::string, std::string> ReadWeightMap(const std::string& path) {
 }  // namespace
 
 Checkpoint::Checkpoint(const std::filesystem::path& folder) {
+  if (IsGguf(folder)) {
+    path_ = folder.string();
+    gguf_ = std::make_unique<GgufFile>(folder);
+    tensors_ = GgufTensors(*gguf_);
+    return;
+  }
   const std::filesystem::path single = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
   if (std::filesystem::exists(single)) {
     path_ = single.string();
@@ -86,6 +93,7 @@ void Checkpoint::ReadIndex(const std::filesystem::path& folder) {
 
 std::string Checkpoint::Digest() const {
   Hasher hasher;
+  if (gguf_) hasher.Update(HashFileHex(gguf_->path()));
   for (const auto& file : files_) hasher.Update(HashFileHex(file->path()));
   return hasher.Hex();
 }

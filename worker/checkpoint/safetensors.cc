@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/error.h"
+#include "worker/checkpoint/ggml_types.h"
 
 namespace hullft::worker {
 namespace {
@@ -33,15 +34,6 @@ std::optional<uint64_t> ElementBytes(const std::string& dtype) {
   const auto found = kBytes.find(dtype);
   if (found == kBytes.end()) return std::nullopt;
   return found->second;
-}
-
-// The value of an IEEE binary16 number; exact, also where the processor has no instruction for it.
-float FromHalf(uint16_t half) {
-  const uint32_t sign = (half & 0x8000u) << 16, rest = half & 0x7fffu;
-  if (rest >= 0x7c00) return std::bit_cast<float>(sign | 0x7f800000u | rest << 13);  // infinite or not a number
-  if (rest >= 0x0400) return std::bit_cast<float>(sign | ((rest << 13) + (112u << 23)));
-  const float magnitude = std::bit_cast<float>(0x3f000000u | rest) - 0.5f;  // subnormal: rest x 2^-24
-  return sign != 0 ? -magnitude : magnitude;
 }
 
 // A tensor's entry: where it lies within the data section.
@@ -173,8 +165,20 @@ void SafetensorsFile::ParseHeader() {
   CheckCoverage(path_, std::move(ranges), data.size());
 }
 
-void CopyAsFloat32(const std::string& name, const TensorView& tensor, std::span<float> out) {
+float FromHalf(uint16_t half) {
+  const uint32_t sign = (half & 0x8000u) << 16, rest = half & 0x7fffu;
+  if (rest >= 0x7c00) return std::bit_cast<float>(sign | 0x7f800000u | rest << 13);  // infinite or not a number
+  if (rest >= 0x0400) return std::bit_cast<float>(sign | ((rest << 13) + (112u << 23)));
+  const float magnitude = std::bit_cast<float>(0x3f000000u | rest) - 0.5f;  // subnormal: rest x 2^-24
+  return sign != 0 ? -magnitude : magnitude;
+}
+
+namespace {
+
+// As CopyAsFloat32, in the order of the file.
+void CopyInOrder(const std::string& name, const TensorView& tensor, std::span<float> out) {
   const std::byte* bytes = tensor.bytes.data();
+  const GgmlType* packed = FindGgmlType(tensor.dtype);
   if (tensor.dtype == "F32") {
     if (!out.empty()) std::memcpy(out.data(), bytes, out.size_bytes());
   } else if (tensor.dtype == "F16" || tensor.dtype == "BF16") {
@@ -184,11 +188,35 @@ void CopyAsFloat32(const std::string& name, const TensorView& tensor, std::span<
       std::memcpy(&bits, bytes + 2 * i, 2);
       out[i] = brain ? std::bit_cast<float>(uint32_t{bits} << 16) : FromHalf(bits);
     }
+  } else if (packed != nullptr) {
+    const auto block = static_cast<size_t>(packed->elements);
+    for (size_t i = 0; i < out.size() / block; ++i)
+      packed->unpack(bytes + i * static_cast<size_t>(packed->bytes), out.data() + i * block);
   } else {
     throw Error(Code::kData,
                 fmt::format("{}: tensor {}: field dtype is {}, weights must be F32, F16 or BF16", tensor.file, name,
                             tensor.dtype),
                 "convert the checkpoint to float32, float16 or bfloat16");
+  }
+}
+
+}  // namespace
+
+void CopyAsFloat32(const std::string& name, const TensorView& tensor, std::span<float> out) {
+  if (tensor.layout == TensorLayout::kPlain || out.empty()) return CopyInOrder(name, tensor, out);
+  std::vector<float> given(out.size());
+  CopyInOrder(name, tensor, given);
+  const auto rows = static_cast<size_t>(tensor.shape[0]), columns = out.size() / rows;
+  if (tensor.layout == TensorLayout::kTransposed) {
+    for (size_t row = 0; row < rows; ++row)
+      for (size_t column = 0; column < columns; ++column) out[row * columns + column] = given[column * rows + row];
+    return;
+  }
+  const size_t head = rows / static_cast<size_t>(tensor.heads);
+  for (size_t row = 0; row < rows; ++row) {
+    const size_t within = row % head, source = row - within + within % (head / 2) * 2 + within / (head / 2);
+    std::copy_n(given.begin() + static_cast<std::ptrdiff_t>(source * columns), columns,
+                out.begin() + static_cast<std::ptrdiff_t>(row * columns));
   }
 }
 

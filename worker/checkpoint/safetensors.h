@@ -17,12 +17,21 @@
 
 namespace hullft::worker {
 
+// How the values of a matrix lie in the file.
+enum class TensorLayout {
+  kPlain,        // as its shape says
+  kTransposed,   // the file has [columns, rows]
+  kInterleaved,  // of each of `heads` parts of the rows, the first half's rows alternate with the second half's
+};
+
 // A tensor inside a mapped file; row-major, little endian. bytes is valid while the file object lives.
 struct TensorView {
   std::string file;   // the file that holds it, for messages
-  std::string dtype;  // as written: "F32", "F16", "BF16", "I64", ...
+  std::string dtype;  // as written: "F32", "F16", "BF16", "I64", ...; of a GGUF file as ggml_types.h has them
   std::vector<int64_t> shape;
   std::span<const std::byte> bytes;
+  TensorLayout layout = TensorLayout::kPlain;
+  int64_t heads = 1;
 };
 
 class SafetensorsFile {
@@ -44,8 +53,11 @@ std::string ShapeText(std::span<const int64_t> shape);
 // Product of the dimensions, 1 for a scalar.
 int64_t ElementCount(std::span<const int64_t> shape);
 
-// Writes the tensor's values as float32 to out (ElementCount of them). F32, F16 and BF16; another dtype is a kData
-// error that names `name` and the file.
+// The value of an IEEE binary16 number; exact, also where the processor has no instruction for it.
+float FromHalf(uint16_t half);
+
+// Writes the tensor's values as float32 to out (ElementCount of them), in the order of its shape. F32, F16, BF16 and
+// the types of ggml_types.h; another dtype is a kData error that names `name` and the file.
 void CopyAsFloat32(const std::string& name, const TensorView& tensor, std::span<float> out);
 
 }  // namespace hullft::worker

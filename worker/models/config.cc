@@ -8,6 +8,7 @@
 
 #include "common/files.h"
 #include "common/json_read.h"
+#include "worker/checkpoint/gguf_model.h"
 
 namespace hullft::worker {
 namespace {
@@ -82,6 +83,11 @@ ConfigReader::ConfigReader(const std::filesystem::path& path) : path_(path.strin
     throw DataError("{}: not JSON: {}", path_, error.what());
   }
   if (!object_.is_object()) throw DataError("{}: not a JSON object", path_);
+}
+
+ConfigReader ConfigReader::OfModel(const std::filesystem::path& model) {
+  if (IsGguf(model)) return ConfigReader(model.string(), "", GgufConfig(GgufFile(model)));
+  return ConfigReader(model / "config.json");
 }
 
 ConfigReader::ConfigReader(std::string path, std::string prefix, json object)

@@ -20,6 +20,8 @@ namespace hullft::worker {
 class ConfigReader {
  public:
   explicit ConfigReader(const std::filesystem::path& path);
+  // Of a model: a folder's config.json, or what a GGUF file says in its place.
+  static ConfigReader OfModel(const std::filesystem::path& model);
   // A sub-object, e.g. rope_scaling; field names in messages become "rope_scaling.factor".
   ConfigReader(std::string path, std::string prefix, nlohmann::json object);
 

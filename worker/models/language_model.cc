@@ -21,7 +21,7 @@ void LanguageModel::CheckIds(const at::Tensor& ids) const {
 }
 
 std::unique_ptr<LanguageModel> LoadLanguageModel(const std::filesystem::path& folder, const FlatSource& source) {
-  ConfigReader config(folder / "config.json");
+  ConfigReader config = ConfigReader::OfModel(folder);
   return LoadDecoder(ReadShape(config), folder, source);
 }
 

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Makes tests/goldens/gguf: models of tests/goldens as GGUF files, and tensors of every type with what the reference reads.
+
+A development script; nothing in the build or the tests calls it. It needs Python 3.11 and
+    pip install gguf==0.19.0 numpy safetensors==0.8.0
+usage: scripts/dev/make_gguf_goldens.py GOLDENS     (GOLDENS: tests/goldens)
+
+llama.gguf: models/llama_gqa_tied in float32, queries and keys turned as llama.cpp wants them, with the tokenizer gpt2_1000.
+gpt2.gguf: models/gpt2, its matrices transposed as llama.cpp wants them. types.gguf: a random tensor a type;
+types.safetensors: their values by gguf.dequantize.
+"""
+import json
+import pathlib
+import sys
+
+import gguf
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+LLAMA = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+         "self_attn.o_proj": "attn_output", "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate",
+         "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "model.embed_tokens": "token_embd", "model.norm": "output_norm",
+         "lm_head": "output"}
+GPT2 = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "ln_2": "ffn_norm", "mlp.c_fc": "ffn_up",
+        "mlp.c_proj": "ffn_down", "transformer.wte": "token_embd", "transformer.wpe": "position_embd",
+        "transformer.ln_f": "output_norm"}
+
+
+def name_of(name, names, layers):
+    part, leaf = name.rsplit(".", 1)
+    if name.startswith(layers):
+        number, part = part[len(layers):].split(".", 1)
+        return f"blk.{number}.{names[part]}.{leaf}"
+    return f"{names[part]}.{leaf}"
+
+
+def permute(weight, heads):
+    """Of a head, (half, pair) rows become (pair, half)."""
+    return weight.reshape(heads, 2, weight.shape[0] // heads // 2, -1).swapaxes(1, 2).reshape(weight.shape)
+
+
+def add_sizes(writer, config):
+    writer.add_context_length(config.get("max_position_embeddings") or config["n_positions"])
+    writer.add_embedding_length(config.get("hidden_size") or config["n_embd"])
+    writer.add_block_count(config.get("num_hidden_layers") or config["n_layer"])
+    writer.add_feed_forward_length(config.get("intermediate_size") or config.get("n_inner") or 4 * config["n_embd"])
+    writer.add_head_count(config.get("num_attention_heads") or config["n_head"])
+
+
+def add_tokenizer(writer, path):
+    file = json.loads(path.read_text())
+    vocab = sorted(file["model"]["vocab"].items(), key=lambda item: item[1])
+    special = {token["id"] for token in file["added_tokens"] if token["special"]}
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list([content for content, _ in vocab])
+    writer.add_token_types([3 if i in special else 1 for _, i in vocab])
+    writer.add_token_merges([" ".join(merge) if isinstance(merge, list) else merge for merge in file["model"]["merges"]])
+
+
+def finish(writer):
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def llama(goldens, out):
+    config = json.loads((goldens / "models/llama_gqa_tied/config.json").read_text())
+    writer = gguf.GGUFWriter(out / "llama.gguf", "llama")
+    add_sizes(writer, config)
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+    writer.add_rope_dimension_count(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
+    writer.add_bos_token_id(config["bos_token_id"])
+    writer.add_eos_token_id(config["eos_token_id"])
+    add_tokenizer(writer, goldens / "tokenizers/gpt2_1000.tokenizer.json")
+    for name, weight in load_file(goldens / "models/llama_gqa_tied/model.safetensors").items():
+        if ".q_proj." in name:
+            weight = permute(weight, config["num_attention_heads"])
+        if ".k_proj." in name:
+            weight = permute(weight, config["num_key_value_heads"])
+        writer.add_tensor(name_of(name, LLAMA, "model.layers."), np.ascontiguousarray(weight))
+    finish(writer)
+
+
+def gpt2(goldens, out):
+    config = json.loads((goldens / "models/gpt2/config.json").read_text())
+    writer = gguf.GGUFWriter(out / "gpt2.gguf", "gpt2")
+    add_sizes(writer, config)
+    writer.add_layer_norm_eps(config["layer_norm_epsilon"])
+    for name, weight in load_file(goldens / "models/gpt2/model.safetensors").items():
+        if not name.startswith("transformer."):
+            name = "transformer." + name
+        if name.endswith((".attn.bias", ".masked_bias")):
+            continue
+        if ".c_" in name and weight.ndim == 2:
+            weight = weight.T
+        writer.add_tensor(name_of(name, GPT2, "transformer.h."), np.ascontiguousarray(weight))
+    finish(writer)
+
+
+def types(out):
+    generator = np.random.default_rng(1)
+    writer = gguf.GGUFWriter(out / "types.gguf", "llama")
+    expected = {}
+    for kind in ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"):
+        number = gguf.GGMLQuantizationType[kind]
+        values = generator.standard_normal((3, 512)).astype(np.float32)
+        if kind.endswith("_K"):  # random bits, with scales that are numbers
+            elements, size = gguf.GGML_QUANT_SIZES[number]
+            packed = generator.integers(0, 256, (3, 512 // elements * size), dtype=np.uint8).reshape(-1, size)
+            scales = generator.uniform(-0.1, 0.1, (len(packed), 2)).astype(np.float16).view(np.uint8)
+            packed[:, :4] = scales if kind == "Q4_K" else packed[:, :4]
+            packed[:, -2:] = packed[:, -2:] if kind == "Q4_K" else scales[:, :2]
+            packed = packed.reshape(3, -1)
+        else:
+            packed = gguf.quants.quantize(values, number)
+        expected[kind] = gguf.quants.dequantize(packed, number).astype(np.float32).reshape(3, 512)
+        writer.add_tensor(kind, packed, raw_dtype=number)
+    finish(writer)
+    save_file(expected, out / "types.safetensors")
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    goldens = pathlib.Path(sys.argv[1])
+    out = goldens / "gguf"
+    out.mkdir(exist_ok=True)
+    llama(goldens, out)
+    gpt2(goldens, out)
+    types(out)
+
+
+main()
