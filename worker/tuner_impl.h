@@ -29,7 +29,10 @@ inline double MillisecondsSince(std::chrono::steady_clock::time_point start) {
 
 struct Tuner::Impl {
   Impl(std::unique_ptr<LanguageModel> loaded, int thread_count, Precision precision)
-      : model(std::move(loaded)), weights(model.get()), head(thread_count, precision), threads(thread_count) {
+      : model(std::move(loaded)),
+        weights(model.get()),
+        head(thread_count, precision, model->logit_cap()),
+        threads(thread_count) {
     model->set_precision(precision);
   }
 

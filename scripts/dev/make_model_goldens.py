@@ -56,6 +56,16 @@ MODELS = {
                                           "sliding_attention": ROPE}),
                     {"rope_theta": 1000000.0, "rope_local_base_freq": 10000.0,
                      "rope_scaling": {"rope_type": "linear", "factor": 8.0}}),
+    "opt_350m": ("OPTConfig",
+                 dict(vocab_size=160, hidden_size=32, ffn_dim=56, num_hidden_layers=2, num_attention_heads=4,
+                      max_position_embeddings=64, dropout=0.0, bos_token_id=0, eos_token_id=0, pad_token_id=1,
+                      word_embed_proj_dim=20, do_layer_norm_before=False), {}),
+    "gemma2": ("Gemma2Config",  # caps low enough to matter
+               dict(GATED, num_hidden_layers=4, head_dim=8, query_pre_attn_scalar=16, sliding_window=8,
+                    attn_logit_softcapping=2.0, final_logit_softcapping=3.0, rope_parameters=ROPE),
+               {"rope_theta": 10000.0}),
+    "llama_dynamic_rope": ("LlamaConfig", dict(GATED, rope_parameters=dict(ROPE, rope_type="dynamic", factor=4.0)),
+                           {"rope_theta": 10000.0, "rope_scaling": {"rope_type": "dynamic", "factor": 4.0}}),
 }
 
 
@@ -87,7 +97,7 @@ def make(folder, name, seed):
             spread = 0.1 if parameter.dim() == 1 else 0.15
             noise = torch.randn(parameter.shape, generator=generator) * spread
             is_norm = parameter.dim() == 1 and parameter_name.endswith("weight")
-            parameter.copy_(noise + 1 if is_norm and config_class != "Gemma3TextConfig" else noise)
+            parameter.copy_(noise + 1 if is_norm and not config_class.startswith("Gemma") else noise)
     out_folder = folder / name
     out_folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out_folder)

@@ -19,7 +19,7 @@ at::Tensor TargetSum(const at::Tensor& log_probabilities, const at::Tensor& targ
 }  // namespace
 
 double DeviceLogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets,
-                           Precision precision) {
+                           Precision precision, double logit_cap) {
   const c10::NoGradGuard no_grad;
   const auto n = static_cast<int64_t>(targets.size());
   HULLFT_CHECK(n > 0 && hidden.dim() == 2 && hidden.size(0) == n);
@@ -28,6 +28,7 @@ double DeviceLogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, s
   for (int64_t begin = 0; begin < n; begin += kRows) {
     const int64_t rows = std::min(kRows, n - begin);
     const at::Tensor logits = Product(hidden.narrow(0, begin, rows), weight.t(), precision);
+    CapLogits(logits, logit_cap);
     sums.push_back(TargetSum(at::log_softmax(logits, 1), ids.narrow(0, begin, rows)));
   }
   return at::stack(sums).sum().item<double>();
@@ -35,7 +36,7 @@ double DeviceLogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, s
 
 HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor& weight,
                                      std::span<const int32_t> targets, const at::Tensor& weight_gradient,
-                                     Precision precision) {
+                                     Precision precision, double logit_cap) {
   const c10::NoGradGuard no_grad;
   const at::Tensor h = hidden.detach(), w = weight.detach();
   const auto n = static_cast<int64_t>(targets.size());
@@ -47,10 +48,14 @@ HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor&
   for (int64_t begin = 0; begin < n; begin += kRows) {
     const int64_t rows = std::min(kRows, n - begin);
     const at::Tensor chunk = h.narrow(0, begin, rows), target = ids.narrow(0, begin, rows);
-    at::Tensor p = at::log_softmax(Product(chunk, w.t(), precision), 1);
+    const at::Tensor logits = Product(chunk, w.t(), precision);
+    CapLogits(logits, logit_cap);
+    const at::Tensor derivative = CapDerivative(logits, logit_cap);
+    at::Tensor p = at::log_softmax(logits, 1);
     sums.push_back(TargetSum(p, target));
     // (softmax - one-hot) / n. A comparison makes the one-hot: a scatter would need atomics.
     p.exp_().sub_(columns.eq(target.unsqueeze(1)).to(at::kFloat)).div_(static_cast<double>(n));
+    if (derivative.defined()) p.mul_(derivative);
     at::Tensor hidden_gradient = result.hidden_gradient.narrow(0, begin, rows);
     if (precision == Precision::kBf16) {
       hidden_gradient.copy_(Product(p, w, precision));

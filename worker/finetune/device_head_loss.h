@@ -15,11 +15,11 @@ namespace hullft::worker {
 
 // Sum over the rows of log p(target). hidden [n, D] and weight [V, D] on one device; no gradient is recorded.
 double DeviceLogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets,
-                           Precision precision = Precision::kFloat32);
+                           Precision precision = Precision::kFloat32, double logit_cap = 0);
 
 // weight_gradient [V, D], on the device: where the weight's is written; undefined: it is not computed.
 HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor& weight,
                                      std::span<const int32_t> targets, const at::Tensor& weight_gradient,
-                                     Precision precision = Precision::kFloat32);
+                                     Precision precision = Precision::kFloat32, double logit_cap = 0);
 
 }  // namespace hullft::worker

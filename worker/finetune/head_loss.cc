@@ -41,13 +41,14 @@ at::Tensor HeadLoss::Logits(const at::Tensor& buffer, const at::Tensor& hidden, 
   } else {
     at::mm_out(logits, hidden.narrow(0, begin, rows), weight.t());
   }
+  CapLogits(logits, logit_cap_);
   return logits;
 }
 
 double HeadLoss::LogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets) {
   CheckShapes(hidden, weight, targets);
   const c10::NoGradGuard no_grad;
-  if (!hidden.is_cpu()) return DeviceLogLikelihood(hidden, weight, targets, precision_);
+  if (!hidden.is_cpu()) return DeviceLogLikelihood(hidden, weight, targets, precision_, logit_cap_);
   const at::Tensor h = Factor(hidden), w = Factor(weight);
   const auto n = static_cast<int64_t>(targets.size());
   std::vector<double> log_probabilities(targets.size());
@@ -86,16 +87,17 @@ HeadLoss::Result HeadLoss::WithGradients(const at::Tensor& hidden, const at::Ten
   CheckShapes(hidden, weight, targets);
   const c10::NoGradGuard no_grad;
   const auto n = static_cast<int64_t>(targets.size());
-  if (!hidden.is_cpu()) return DeviceWithGradients(hidden, weight, targets, weight_gradient, precision_);
+  if (!hidden.is_cpu()) return DeviceWithGradients(hidden, weight, targets, weight_gradient, precision_, logit_cap_);
   const at::Tensor h = Factor(hidden.detach()), w = Factor(weight.detach());
   Result result{0, at::empty_like(hidden.detach())};
   std::vector<double> log_probabilities(targets.size());
   const at::Tensor buffer = Buffer(w, n, idle);
   for (int64_t begin = 0; begin < n; begin += kRows) {
     const int64_t rows = std::min(kRows, n - begin);
-    const at::Tensor logits = Logits(buffer, h, w, begin, rows);
+    const at::Tensor logits = Logits(buffer, h, w, begin, rows), derivative = CapDerivative(logits, logit_cap_);
     CrossEntropyRows(logits.mutable_data_ptr<float>(), rows, w.size(0), targets.data() + begin,
                      static_cast<float>(1.0 / static_cast<double>(n)), log_probabilities.data() + begin, threads_);
+    if (derivative.defined()) logits.mul_(derivative);
     Gradients(logits, h.narrow(0, begin, rows), w, result.hidden_gradient.narrow(0, begin, rows), weight_gradient,
               begin == 0);
   }

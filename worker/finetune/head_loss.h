@@ -17,8 +17,9 @@ namespace hullft::worker {
 
 class HeadLoss {
  public:
-  explicit HeadLoss(int threads, Precision precision = Precision::kFloat32)
-      : threads_(threads), precision_(precision) {}
+  // logit_cap: LanguageModel::logit_cap().
+  explicit HeadLoss(int threads, Precision precision = Precision::kFloat32, double logit_cap = 0)
+      : threads_(threads), precision_(precision), logit_cap_(logit_cap) {}
 
   // Sum over the rows of log p(target) in nats. hidden [n, D], weight [V, D], n targets in [0, V).
   double LogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets);
@@ -44,6 +45,16 @@ class HeadLoss {
 
   int threads_;
   Precision precision_;
+  double logit_cap_;
 };
+
+// Logits become c tanh(logits / c) in place; nothing where c is 0.
+inline void CapLogits(at::Tensor logits, double cap) {
+  if (cap > 0) logits.div_(cap).tanh_().mul_(cap);
+}
+// The derivative of that, by its result; undefined where c is 0.
+inline at::Tensor CapDerivative(const at::Tensor& capped, double cap) {
+  return cap > 0 ? 1 - (capped / cap).square_() : at::Tensor();
+}
 
 }  // namespace hullft::worker

@@ -1,6 +1,7 @@
 // Letters: T tokens, B sequences, D width, H heads, G key/value heads, E width of a head, F feed-forward width.
 #include "worker/models/decoder.h"
 
+#include <cmath>
 #include <map>
 #include <utility>
 #include <vector>
@@ -35,7 +36,10 @@ class Decoder final : public LanguageModel {
   at::Tensor QueryKeyValue(const DecoderLayer& layer, const at::Tensor& x) const;
   Heads SplitHeads(const at::Tensor& qkv) const;
   at::Tensor NormHeads(const at::Tensor& x, const Affine& norm) const;
+  at::Tensor Attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const LayerKind& kind,
+                    const Pass& pass) const;
   at::Tensor Mlp(const DecoderLayer& layer, const at::Tensor& x) const;
+  at::Tensor Embeddings(const at::Tensor& ids) const;
 
   // What belongs to each of the weights, as the lean functions take it.
   std::vector<at::Tensor> Weights(const std::vector<Affine>& parts) const;
@@ -71,6 +75,7 @@ Decoder::Decoder(DecoderShape shape, const std::filesystem::path& folder, const 
   max_positions_ = shape_.positions;
   bos_token_id_ = shape_.bos;
   eos_token_id_ = shape_.eos;
+  logit_cap_ = shape_.logit_cap;
   WeightPlan plan(shape_.names.prefix, shape_.names.harmless);
   w_ = PlanDecoder(shape_, &plan);
   adapter_places_ = w_.adapter_places;
@@ -79,6 +84,9 @@ Decoder::Decoder(DecoderShape shape, const std::filesystem::path& folder, const 
   parameters_ = std::move(loaded.parameters);
   // All matrices and tables go through functions that overwrite gradients.
   for (Parameter& parameter : parameters_) parameter.overwritten = parameter.value.dim() == 2;
+  if (w_.project_in.weight >= 0 && w_.positions >= 0) {  // but for positions that are added behind a projection
+    parameters_[static_cast<size_t>(w_.positions)].overwritten = false;
+  }
 }
 
 std::vector<at::Tensor> Decoder::Weights(const std::vector<Affine>& parts) const {
@@ -124,6 +132,25 @@ at::Tensor Decoder::NormHeads(const at::Tensor& x, const Affine& norm) const {
   return Norm(x.reshape({-1, P(norm.weight).size(0)}), norm).view(x.sizes());
 }
 
+// q: [B, H, T, E], k and v: [B, G, T, E] -> [B, H, T, E]
+at::Tensor Decoder::Attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const LayerKind& kind,
+                           const Pass& pass) const {
+  const auto mask = pass.masks.find(kind.window);
+  const bool masked = mask != pass.masks.end();
+  const int64_t shared = shape_.heads / shape_.kv_heads;
+  if (shape_.attention_cap <= 0) {
+    return at::scaled_dot_product_attention(q, k, v, masked ? std::optional(mask->second) : std::nullopt, pass.dropout,
+                                            /*is_causal=*/!masked, kind.scale, shared > 1);
+  }
+  const auto repeat = [&](const at::Tensor& y) { return shared > 1 ? y.repeat_interleave(shared, 1) : y; };
+  const at::Tensor scores = at::matmul(q, repeat(k).transpose(2, 3)) * (kind.scale / shape_.attention_cap);
+  const at::Tensor capped = (scores.tanh() * shape_.attention_cap)
+                                .masked_fill(mask->second.logical_not(), -INFINITY);  // Begin makes them all
+  at::Tensor weights = capped.softmax(3);
+  if (pass.dropout > 0) weights = at::dropout(weights, pass.dropout, true);
+  return at::matmul(weights, repeat(v));
+}
+
 // x: [B T, D], before the norm -> [B T, D]
 at::Tensor Decoder::Attention(const DecoderLayer& layer, const LayerKind& kind, const at::Tensor& x,
                               const Pass& pass) const {
@@ -138,11 +165,7 @@ at::Tensor Decoder::Attention(const DecoderLayer& layer, const LayerKind& kind, 
     return y.view({-1, pass.length, y.size(1), y.size(2)}).transpose(1, 2);
   };
   const at::Tensor q = batch(prepare(heads.q, layer.q_norm)), k = batch(prepare(heads.k, layer.k_norm));
-  const auto mask = pass.masks.find(kind.window);
-  const bool masked = mask != pass.masks.end();
-  const at::Tensor mixed = at::scaled_dot_product_attention(
-      q, k, batch(heads.v), masked ? std::optional(mask->second) : std::nullopt, pass.dropout,
-      /*is_causal=*/!masked, kind.scale, shape_.heads != shape_.kv_heads);
+  const at::Tensor mixed = Attend(q, k, batch(heads.v), kind, pass);
   const at::Tensor y = Project(mixed.transpose(1, 2).reshape({-1, shape_.heads * shape_.head_width}), layer.out);
   return Norm(y, layer.attention_out_norm);
 }
@@ -177,11 +200,26 @@ Decoder::Pass Decoder::Begin(const at::Tensor& ids, double dropout) {
     pass.turns.emplace_back(cos, sin);
   }
   for (const LayerKind& kind : shape_.layers) {
-    if (kind.window == 0 || kind.window >= pass.length || pass.masks.contains(kind.window)) continue;
-    const auto all = at::ones({pass.length, pass.length}, at::TensorOptions(at::kBool).device(ids.device()));
-    pass.masks[kind.window] = all.tril().triu(1 - kind.window);
+    const bool whole = kind.window == 0 || kind.window >= pass.length;
+    if ((whole && shape_.attention_cap <= 0) || pass.masks.contains(kind.window)) continue;
+    const at::Tensor before =
+        at::ones({pass.length, pass.length}, at::TensorOptions(at::kBool).device(ids.device())).tril();
+    pass.masks[kind.window] = whole ? before : before.triu(1 - kind.window);
   }
   return pass;
+}
+
+// ids: [T] or [B, T] -> [B T, D]
+at::Tensor Decoder::Embeddings(const at::Tensor& ids) const {
+  const at::Tensor positions = w_.positions < 0 ? at::Tensor() : P(w_.positions);
+  if (w_.project_in.weight < 0) {
+    const at::Tensor x = Embed(P(w_.tokens), positions, ids, /*onto=*/shape_.tied, shape_.position_offset);
+    return shape_.embedding_scale == 1 ? x : x * shape_.embedding_scale;
+  }
+  const at::Tensor x = Project(Embed(P(w_.tokens), at::Tensor(), ids, /*onto=*/shape_.tied), w_.project_in);
+  if (!positions.defined()) return x;
+  const at::Tensor places = positions.narrow(0, shape_.position_offset, ids.size(-1));
+  return (x.view({-1, ids.size(-1), x.size(1)}) + places).view(x.sizes());
 }
 
 at::Tensor Decoder::Hidden(const at::Tensor& ids, double dropout) {
@@ -190,16 +228,14 @@ at::Tensor Decoder::Hidden(const at::Tensor& ids, double dropout) {
     return dropout > 0 && shape_.residual_dropout ? at::dropout(y, dropout, true) : y;
   };
   const Pass pass = Begin(ids, dropout);
-  const at::Tensor positions = w_.positions < 0 ? at::Tensor() : P(w_.positions);
-  at::Tensor x = Embed(P(w_.tokens), positions, ids, /*onto=*/shape_.tied, shape_.position_offset);
-  if (shape_.embedding_scale != 1) x = x * shape_.embedding_scale;
-  x = drop(x);
+  at::Tensor x = drop(Embeddings(ids));
   for (size_t i = 0; i < shape_.layers.size(); ++i) {
     const DecoderLayer& layer = w_.layers[i];
-    const at::Tensor attended = x + drop(Attention(layer, shape_.layers[i], x, pass));
-    x = attended + drop(Mlp(layer, shape_.parallel ? x : attended));
+    const at::Tensor attended = Norm(x + drop(Attention(layer, shape_.layers[i], x, pass)), layer.attention_sum_norm);
+    x = Norm(attended + drop(Mlp(layer, shape_.parallel ? x : attended)), layer.mlp_sum_norm);
   }
-  return Norm(x, w_.norm);
+  x = Norm(x, w_.norm);
+  return w_.project_out.weight < 0 ? x : Project(x, w_.project_out);
 }
 
 }  // namespace

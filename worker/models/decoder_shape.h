@@ -25,12 +25,15 @@ struct DecoderNames {
   std::string q_norm = {}, k_norm = {};  // of queries and keys, before they are rotated
   std::string out = "self_attn.o_proj";
   std::string attention_out_norm = {};  // of what the attention adds
+  std::string attention_sum_norm = {};  // of the sum after it
 
   std::string mlp_norm = "post_attention_layernorm";
   std::string gate = "mlp.gate_proj", up = "mlp.up_proj";
   std::string gate_up = {};  // in place of the two: one weight, the gate's rows first
   std::string down = "mlp.down_proj";
-  std::string mlp_out_norm = {};
+  std::string mlp_out_norm = {}, mlp_sum_norm = {};
+
+  std::string project_in = {}, project_out = {};  // between the table of tokens and the layers
 
   std::vector<std::string> harmless = {R"((layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq)"};  // see WeightPlan
 };
@@ -43,6 +46,7 @@ struct LayerKind {
 
 struct DecoderShape {
   int64_t vocabulary = 0, positions = 0;  // tokens; the longest sequence
+  int64_t token_width = 0;                // of the table of tokens; 0: width
   int64_t width = 0, heads = 0, kv_heads = 0, head_width = 0, mlp_width = 0;
   int64_t bos = -1, eos = -1;  // token ids, -1: none
   std::vector<LayerKind> layers;
@@ -55,7 +59,8 @@ struct DecoderShape {
   double norm_epsilon = 1e-5;
   Activation activation = Activation::kSilu;
   double embedding_scale = 1;
-  int64_t position_offset = 0;  // learned positions: rows before that of the first token
+  double attention_cap = 0, logit_cap = 0;  // c: products of queries and keys, logits become c tanh(x / c); 0: none
+  int64_t position_offset = 0;              // learned positions: rows before that of the first token
 
   bool in_out = false;   // weights lie [inputs, outputs]
   bool by_head = false;  // qkv's rows: query, key, value of the first head, ...; else all queries, all keys, all values

@@ -9,22 +9,26 @@ class Planner {
 
   DecoderWeights Plan() {
     DecoderWeights weights;
-    weights.tokens = plan_.Add(n_.prefix + n_.tokens + ".weight", {s_.vocabulary, s_.width});
+    const int64_t token_width = s_.token_width > 0 ? s_.token_width : s_.width;
+    weights.tokens = plan_.Add(n_.prefix + n_.tokens + ".weight", {s_.vocabulary, token_width});
     if (!n_.positions.empty()) {
       weights.positions =
           plan_.Add(n_.prefix + n_.positions + ".weight", {s_.positions + s_.position_offset, s_.width});
     }
+    layer_ = n_.prefix;
+    if (!n_.project_in.empty()) weights.project_in = Projections({n_.project_in}, {s_.width}, token_width, false)[0];
     for (size_t i = 0; i < s_.layers.size(); ++i) {
       layer_ = n_.prefix + n_.layers + std::to_string(i) + ".";
       weights.layers.push_back(PlanLayer());
     }
     layer_ = n_.prefix;
     weights.norm = Norm(n_.norm, s_.width);
+    if (!n_.project_out.empty()) weights.project_out = Projections({n_.project_out}, {token_width}, s_.width, false)[0];
     if (s_.tied) {
       weights.head = weights.tokens;
       plan_.AddAlias(n_.head + ".weight", weights.tokens);
     } else {
-      weights.head = plan_.Add(n_.head + ".weight", {s_.vocabulary, s_.width});
+      weights.head = plan_.Add(n_.head + ".weight", {s_.vocabulary, token_width});
     }
     weights.adapter_places = std::move(places_);
     return weights;
@@ -47,6 +51,7 @@ class Planner {
     layer.out = Projections({n_.out}, {s_.width}, query, s_.out_bias)[0];
     Place("o", layer.out, 0, s_.width, query);
     layer.attention_out_norm = Norm(n_.attention_out_norm, s_.width);
+    layer.attention_sum_norm = Norm(n_.attention_sum_norm, s_.width);
     layer.mlp_norm = Norm(n_.mlp_norm, s_.width);
     if (!n_.gate_up.empty()) {
       layer.gate_up = Projections({n_.gate_up}, {2 * s_.mlp_width}, s_.width, s_.mlp_bias);
@@ -61,6 +66,7 @@ class Planner {
     layer.down = Projections({n_.down}, {s_.width}, s_.mlp_width, s_.mlp_bias)[0];
     Place("down", layer.down, 0, s_.width, s_.mlp_width);
     layer.mlp_out_norm = Norm(n_.mlp_out_norm, s_.width);
+    layer.mlp_sum_norm = Norm(n_.mlp_sum_norm, s_.width);
     return layer;
   }
 

@@ -16,14 +16,15 @@ struct Affine {
 };
 
 struct DecoderLayer {
-  Affine attention_norm, q_norm, k_norm, out, attention_out_norm, mlp_norm, down, mlp_out_norm;
+  Affine attention_norm, q_norm, k_norm, out, attention_out_norm, attention_sum_norm;
+  Affine mlp_norm, down, mlp_out_norm, mlp_sum_norm;
   std::vector<Affine> qkv;      // three weights or one
   std::vector<Affine> gate_up;  // gate and up, one weight for both, or up alone
 };
 
 struct DecoderWeights {
   int tokens = -1, positions = -1, head = -1;
-  Affine norm;
+  Affine norm, project_in, project_out;
   std::vector<DecoderLayer> layers;
   std::vector<AdapterPlace> adapter_places;
 };

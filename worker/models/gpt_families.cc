@@ -1,6 +1,8 @@
 // GPT-2 and its relatives.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "worker/models/family_readers.h"
 
 namespace hullft::worker {
@@ -141,11 +143,8 @@ DecoderShape ReadOpt(ConfigReader& config) {
   shape.rms_norm = false;
   shape.residual_dropout = true;
   shape.qkv_bias = shape.out_bias = shape.mlp_bias = config.Flag("enable_bias", true);
-  if (config.Size("word_embed_proj_dim", shape.width) != shape.width) {
-    throw config.Unsupported("word_embed_proj_dim", "it must equal hidden_size (opt-350m's does not)");
-  }
-  for (const char* field : {"do_layer_norm_before", "layer_norm_elementwise_affine"}) {
-    if (!config.Flag(field, true)) throw config.Unsupported(field, "only true is implemented");
+  if (!config.Flag("layer_norm_elementwise_affine", true)) {
+    throw config.Unsupported("layer_norm_elementwise_affine", "only true is implemented");
   }
   RepeatLayers(config, "num_hidden_layers", {.rope = -1, .scale = InverseRoot(shape.head_width)}, &shape);
   shape.names = {.prefix = "model.decoder.",
@@ -158,6 +157,15 @@ DecoderShape ReadOpt(ConfigReader& config) {
                  .up = "fc1",
                  .down = "fc2",
                  .harmless = {}};
+  shape.token_width = config.Size("word_embed_proj_dim", shape.width);
+  if (shape.token_width != shape.width) shape.names.project_in = "project_in", shape.names.project_out = "project_out";
+  if (!config.Flag("do_layer_norm_before", true)) {  // opt-350m: norms of the sums, and none at the end
+    shape.names.attention_sum_norm = std::exchange(shape.names.attention_norm, "");
+    shape.names.mlp_sum_norm = std::exchange(shape.names.mlp_norm, "");
+  }
+  if (!config.Flag("do_layer_norm_before", true) || config.Flag("_remove_final_layer_norm", false)) {
+    shape.names.norm = "";
+  }
   config.RejectUnknown({"dropout", "attention_dropout", "activation_dropout", "layerdrop", "init_std", "prefix"});
   return shape;
 }

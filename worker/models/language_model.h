@@ -27,13 +27,18 @@ class LanguageModel : public FlatParameters {
   virtual ~LanguageModel() = default;
   // ids: int64 [T], or [B, T] for B sequences side by side; T <= max_positions(). dropout: probability, applied where
   // the architecture has it (attention; GPT-2 and others: embeddings and residual branches too); 0 is deterministic.
-  // Hidden states after the final norm, [T, D] or [B T, D].
+  // Hidden states after the final norm, as wide as the head's rows: [T, D] or [B T, D].
   virtual at::Tensor Hidden(const at::Tensor& ids, double dropout) = 0;
   // The output projection, [V, D] (the embedding itself when tied).
   virtual at::Tensor HeadWeight() = 0;
 
   // Logits [T, V].
-  at::Tensor Logits(const at::Tensor& ids) { return at::matmul(Hidden(ids, 0.0), HeadWeight().t()); }
+  at::Tensor Logits(const at::Tensor& ids) {
+    const at::Tensor logits = at::matmul(Hidden(ids, 0.0), HeadWeight().t());
+    return logit_cap_ > 0 ? (logits / logit_cap_).tanh() * logit_cap_ : logits;
+  }
+  // c where logits are c tanh(hidden head^T / c); 0: they are the product.
+  double logit_cap() const { return logit_cap_; }
 
   // The projections that may have adapters, and what every forward pass adds to them: adapters by the index of their
   // weight in parameters(); empty: nothing.
@@ -59,6 +64,7 @@ class LanguageModel : public FlatParameters {
 
   Precision precision_ = Precision::kFloat32;
   std::vector<AdapterPlace> adapter_places_;
+  double logit_cap_ = 0;
   int64_t vocab_size_ = 0, max_positions_ = 0, bos_token_id_ = -1, eos_token_id_ = -1;
 
  private:

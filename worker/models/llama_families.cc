@@ -137,7 +137,8 @@ static void ReadGemma3Ropes(ConfigReader& config, DecoderShape* shape) {
   for (LayerKind& layer : shape->layers) layer.rope = layer.window > 0 ? 1 : 0;
 }
 
-DecoderShape ReadGemma3(ConfigReader& config) {
+// What Gemma 2 and 3 share; without layer_types all layers but every `every`-th have the window.
+static DecoderShape ReadGemma(ConfigReader& config, size_t every) {
   DecoderShape shape = ReadGatedSizes(config);
   if (!config.Has("head_dim")) throw config.Unsupported("head_dim", "it is needed");
   shape.activation = ReadActivation(config, "hidden_activation", "gelu_pytorch_tanh");
@@ -147,14 +148,34 @@ DecoderShape ReadGemma3(ConfigReader& config) {
   shape.embedding_scale = std::sqrt(static_cast<double>(shape.width));
   const double scale = 1 / std::sqrt(config.Number("query_pre_attn_scalar", 256));
   for (LayerKind& layer : shape.layers) layer.scale = scale;
-  const auto every =
-      static_cast<size_t>(config.Size("sliding_window_pattern", config.Size("_sliding_window_pattern", 6)));
   ReadWindows(
       config, config.Size("sliding_window", 4096), [&](size_t layer) { return (layer + 1) % every != 0; }, &shape);
-  ReadGemma3Ropes(config, &shape);
   shape.names.attention_out_norm = "post_attention_layernorm";
   shape.names.mlp_norm = "pre_feedforward_layernorm";
   shape.names.mlp_out_norm = "post_feedforward_layernorm";
+  return shape;
+}
+
+DecoderShape ReadGemma2(ConfigReader& config) {
+  DecoderShape shape = ReadGemma(config, 2);
+  shape.ropes = {Rope(config, {shape.head_width, shape.positions})};
+  const auto cap = [&](const std::string& field) {
+    const double value = config.Number(field);  // must be there: transformers' own default is not 0
+    if (value <= 0) throw config.Unsupported(field, "it must be above 0");
+    return value;
+  };
+  shape.attention_cap = cap("attn_logit_softcapping");
+  shape.logit_cap = cap("final_logit_softcapping");
+  // Older files repeat hidden_activation as hidden_act.
+  config.RejectUnknown({"attention_dropout", "cache_implementation", "hidden_act"});
+  return shape;
+}
+
+DecoderShape ReadGemma3(ConfigReader& config) {
+  const auto every =
+      static_cast<size_t>(config.Size("sliding_window_pattern", config.Size("_sliding_window_pattern", 6)));
+  DecoderShape shape = ReadGemma(config, every);
+  ReadGemma3Ropes(config, &shape);
   shape.names.q_norm = "self_attn.q_norm";
   shape.names.k_norm = "self_attn.k_norm";
   config.RejectUnknown({"attention_dropout", "cache_implementation"});  // soft caps are refused unless they are off
