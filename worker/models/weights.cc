@@ -1,6 +1,7 @@
 #include "worker/models/weights.h"
 
 #include <fmt/ranges.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
@@ -11,6 +12,19 @@
 #include "common/parallel.h"
 
 namespace hullft::worker {
+
+namespace {
+
+// Touching fresh memory for the first time is a large part of loading; with 2 MiB pages it is 512 times as few faults.
+// A hint: where the system does not grant it, nothing changes.
+void AskForHugePages(void* data, size_t bytes) {
+  constexpr uintptr_t kPage = uintptr_t{2} << 20;
+  const uintptr_t first = reinterpret_cast<uintptr_t>(data), begin = (first + kPage - 1) / kPage * kPage;
+  const uintptr_t end = (first + bytes) / kPage * kPage;
+  if (begin < end) (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+}
+
+}  // namespace
 
 int WeightPlan::Add(std::string name, std::vector<int64_t> shape) {
   const int64_t count = ElementCount(shape);
@@ -124,6 +138,7 @@ WeightPlan::Result WeightPlan::Load(const Checkpoint& checkpoint, const FlatSour
   HULLFT_CHECK(!source.filled);
   if (!source.memory) {
     const at::Tensor flat = at::empty({elements_}, at::kFloat);
+    AskForHugePages(flat.mutable_data_ptr(), flat.nbytes());
     Read(checkpoint, flat);
     return Views(flat.to(source.device), requires_grad);
   }
