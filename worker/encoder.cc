@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "common/error.h"
@@ -53,9 +54,10 @@ struct Encoder::Impl {
     std::vector<std::vector<int32_t>> parts;
     for (auto at = begin; at < end && (at == begin || long_texts == LongTexts::kAverage);) {
       const auto stop = at + std::min<std::ptrdiff_t>(limit - front - back, end - at);
-      std::vector<int32_t>& part = parts.emplace_back(ids.begin(), begin);
+      std::vector<int32_t> part(ids.begin(), begin);
       part.insert(part.end(), at, stop);
       part.insert(part.end(), end, ids.end());
+      parts.push_back(std::move(part));
       at = stop;
     }
     return parts;

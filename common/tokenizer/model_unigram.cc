@@ -24,9 +24,9 @@ struct ScoredTokens {
 class Unigram : public Model {
  public:
   // unknown: -1: there is none. byte_ids: as ByteFallbackIds gives them, or empty.
-  Unigram(ScoredTokens tokens, int32_t unknown, std::vector<int32_t> byte_ids, const Place& place)
+  Unigram(const ScoredTokens& tokens, int32_t unknown, std::vector<int32_t> byte_ids, const Place& place)
       : Model(Vocabulary(tokens.contents, place)),
-        scores_(std::move(tokens.scores)),
+        scores_(tokens.scores),
         unknown_(unknown),
         byte_ids_(std::move(byte_ids)),
         unknown_score_(*std::min_element(scores_.begin(), scores_.end()) - kUnknownPenalty),
@@ -130,7 +130,7 @@ ScoredTokens ReadScoredTokens(Fields& fields) {
 }  // namespace
 
 std::unique_ptr<Model> MakeUnigram(Fields& fields) {
-  ScoredTokens tokens = ReadScoredTokens(fields);
+  const ScoredTokens tokens = ReadScoredTokens(fields);
   const int64_t unknown = fields.Has("unk_id") ? fields.Integer("unk_id") : -1;
   fields.Ignore("unk_id");
   if (unknown < -1 || unknown >= static_cast<int64_t>(tokens.contents.size()))
@@ -138,7 +138,7 @@ std::unique_ptr<Model> MakeUnigram(Fields& fields) {
   const Place place = fields.place().Inside("vocab");
   std::vector<int32_t> byte_ids;
   if (fields.Bool("byte_fallback", false)) byte_ids = ByteFallbackIds(Vocabulary(tokens.contents, place));
-  return std::make_unique<Unigram>(std::move(tokens), static_cast<int32_t>(unknown), std::move(byte_ids), place);
+  return std::make_unique<Unigram>(tokens, static_cast<int32_t>(unknown), std::move(byte_ids), place);
 }
 
 }  // namespace hullft::tokenizer
