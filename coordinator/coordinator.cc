@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/npy.h"
 #include "common/thread_clock.h"
+#include "coordinator/message_io.h"
 #include "coordinator/run_status.h"
 
 namespace hullft::coordinator {

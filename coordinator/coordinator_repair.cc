@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/message_io.h"
 
 namespace hullft::coordinator {
 namespace {

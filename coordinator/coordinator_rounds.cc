@@ -4,6 +4,7 @@
 
 #include "common/error.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/message_io.h"
 
 namespace hullft::coordinator {
 

@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/message_io.h"
 #include "coordinator/run_status.h"
 
 namespace hullft::coordinator {

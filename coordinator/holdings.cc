@@ -1,12 +1,13 @@
 #include "coordinator/holdings.h"
 
 #include "common/comm/wire.h"
+#include "coordinator/message_types.h"
 
 namespace hullft::coordinator {
 namespace {
 
-struct Numbers {  // a list of each rank
-  static constexpr uint16_t kType = 122;
+struct RankNumbers {  // a list of each rank
+  static constexpr uint16_t kType = message_type::kRankNumbers;
   std::vector<std::vector<int64_t>> lists;
   template <class A>
   void Wire(A& a) {
@@ -14,15 +15,16 @@ struct Numbers {  // a list of each rank
   }
 };
 
-Numbers Share(comm::Communicator& world, const std::vector<int64_t>& mine, comm::Deadline deadline) {
-  const auto payloads = world.Gather(0, comm::wire::Encode(Numbers::kType, Numbers{{mine}}), deadline);
-  Numbers all;
+RankNumbers Share(comm::Communicator& world, const std::vector<int64_t>& mine, comm::Deadline deadline) {
+  const auto payloads = world.Gather(0, comm::wire::Encode(RankNumbers::kType, RankNumbers{{mine}}), deadline);
+  RankNumbers all;
   for (size_t r = 0; r < payloads.size(); ++r) {
-    auto one = comm::wire::Decode<Numbers>(Numbers::kType, payloads[r], {static_cast<int>(r), world.hosts()[r]});
+    auto one =
+        comm::wire::Decode<RankNumbers>(RankNumbers::kType, payloads[r], {static_cast<int>(r), world.hosts()[r]});
     all.lists.push_back(one.lists.empty() ? std::vector<int64_t>() : std::move(one.lists.front()));
   }
-  const std::string text = world.Broadcast(0, comm::wire::Encode(Numbers::kType, all), deadline);
-  return comm::wire::Decode<Numbers>(Numbers::kType, text, {0, world.hosts().front()});
+  const std::string text = world.Broadcast(0, comm::wire::Encode(RankNumbers::kType, all), deadline);
+  return comm::wire::Decode<RankNumbers>(RankNumbers::kType, text, {0, world.hosts().front()});
 }
 
 }  // namespace

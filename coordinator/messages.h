@@ -1,14 +1,11 @@
-// What the roles of a run say to each other, and under which tags (docs/formats/wire.md describes the envelope).
+// What the coordinator and the roles of a run say to each other, and under which tags (docs/formats/wire.md describes
+// the envelope, round_messages.h what shards say to each other).
 //
-//   coordinator -> worker       EmbedJob, TuneJob, Stop                 tag kToWorker
-//   worker      -> first shard  Targets                                 tag kToShard
-//   coordinator -> shard        RoundJob (first shard only), Stop       tag kToShard
-//   first shard -> shard        RoundWork                               tag kToShard
-//   shard      <-> shard        one Exchange per tag and round          tags kCandidates ... kTokens, kBests ...
-//   kLeakMarks;
-//                               or kRoundFailed; kSayAgain asks for one that came damaged
-//   any         -> coordinator  EmbedDone, Selected, StageEvent, TuneDone, Bye, Damaged, Fatal,
-//                               StopRequest                         tag kToCoordinator
+//   coordinator -> worker       EmbedJob, TuneJob, Stop                                                tag kToWorker
+//   coordinator -> shard        RoundJob (first shard only), Stop                                      tag kToShard
+//   worker      -> first shard  Targets                                                                tag kToShard
+//   any         -> coordinator  EmbedDone, Selected, StageEvent, TuneDone, Bye, Damaged, Fatal, StopRequest
+//                                                                                                tag kToCoordinator
 //
 // A message whose checksum does not fit is asked for again (Damaged, SayAgain). Texts, tokens and embeddings carry
 // checksums of their own besides, from where they were first known to where they are used.
@@ -24,12 +21,12 @@
 
 #include "common/comm/communicator.h"
 #include "common/comm/wire.h"
+#include "coordinator/message_types.h"
 #include "coordinator/row.h"
 
 namespace hullft::coordinator {
 
 using comm::wire::Failure;
-using comm::wire::Peer;
 
 // The code of a Failure that says: bytes are not those that were read or sent first. Doing it again helps.
 inline constexpr const char* kDamagedCode = "damaged";
@@ -53,7 +50,7 @@ enum Tag : int {
 };
 
 struct EmbedJob {
-  static constexpr uint16_t kType = 101;
+  static constexpr uint16_t kType = message_type::kEmbedJob;
   int64_t round = 0;
   std::vector<int64_t> queries;
   std::vector<std::string> texts, text_hashes;  // HashHex of each
@@ -64,7 +61,7 @@ struct EmbedJob {
 };
 
 struct EmbedDone {
-  static constexpr uint16_t kType = 102;
+  static constexpr uint16_t kType = message_type::kEmbedDone;
   int64_t round = 0;
   double ms = 0;
   std::vector<std::pair<int64_t, std::string>> failed;  // query, reason
@@ -75,7 +72,7 @@ struct EmbedDone {
 };
 
 struct Targets {
-  static constexpr uint16_t kType = 103;
+  static constexpr uint16_t kType = message_type::kTargets;
   int64_t round = 0;
   std::vector<int64_t> queries;
   std::vector<float> values;  // [queries][d]
@@ -99,111 +96,12 @@ struct RoundQuery {
 };
 
 struct RoundJob {
-  static constexpr uint16_t kType = 104;
+  static constexpr uint16_t kType = message_type::kRoundJob;
   int64_t round = 0;
   std::vector<RoundQuery> queries;
   template <class A>
   void Wire(A& a) {
     a(round, queries);
-  }
-};
-
-struct RoundWork {
-  static constexpr uint16_t kType = 105;
-  int64_t round = 0;
-  std::vector<RoundQuery> queries;
-  std::vector<float> targets;  // [queries][d]
-  template <class A>
-  void Wire(A& a) {
-    a(round, queries, targets);
-  }
-};
-
-struct CandidateList {
-  std::vector<float> scores;  // as the library computed them, falling
-  std::vector<uint64_t> ids;
-  template <class A>
-  void Wire(A& a) {
-    a(scores, ids);
-  }
-};
-
-struct Candidates {
-  static constexpr uint16_t kType = 106;
-  std::vector<CandidateList> lists;  // of the receiver's queries, in their order
-  template <class A>
-  void Wire(A& a) {
-    a(lists);
-  }
-};
-
-struct IdList {
-  static constexpr uint16_t kType = 107;
-  std::vector<uint64_t> ids;
-  template <class A>
-  void Wire(A& a) {
-    a(ids);
-  }
-};
-
-struct Vectors {
-  static constexpr uint16_t kType = 108;
-  std::vector<float> rows;     // [ids][d]
-  std::vector<uint64_t> sums;  // of each row, from the corpus
-  template <class A>
-  void Wire(A& a) {
-    a(rows, sums);
-  }
-};
-
-struct TokenLists {
-  static constexpr uint16_t kType = 109;
-  std::vector<std::vector<int32_t>> tokens;  // of each id
-  std::vector<uint64_t> sums;                // of each list, from the corpus
-  template <class A>
-  void Wire(A& a) {
-    a(tokens, sums);
-  }
-};
-
-struct QueryList {
-  static constexpr uint16_t kType = 110;
-  std::vector<int64_t> queries;  // positions in the round
-  template <class A>
-  void Wire(A& a) {
-    a(queries);
-  }
-};
-
-// Candidates whose texts the receiver holds, and the positions in the round of the queries they are to be compared
-// with.
-struct LeakQuestions {
-  static constexpr uint16_t kType = 123;
-  std::vector<int64_t> queries;
-  std::vector<uint64_t> ids;  // aligned
-  template <class A>
-  void Wire(A& a) {
-    a(queries, ids);
-  }
-};
-
-struct LeakMarks {
-  static constexpr uint16_t kType = 124;
-  std::vector<uint8_t> marks;  // of each question: 1 when the candidate leaks
-  template <class A>
-  void Wire(A& a) {
-    a(marks);
-  }
-};
-
-// A shard's best points for the queries of a global iteration, in their order.
-struct Bests {
-  static constexpr uint16_t kType = 122;
-  std::vector<double> scores;
-  std::vector<uint64_t> ids;
-  template <class A>
-  void Wire(A& a) {
-    a(scores, ids);
   }
 };
 
@@ -219,7 +117,7 @@ struct Training {
 
 // The outcome of a round for one query and setting.
 struct Selected {
-  static constexpr uint16_t kType = 111;
+  static constexpr uint16_t kType = message_type::kSelected;
   int64_t query = 0;
   int setting = 0;           // index into RunSettings::Grid
   bool pool_shared = false;  // the pool was made for another setting of the query
@@ -266,7 +164,7 @@ struct UntunedScore {
 };
 
 struct TuneJob {
-  static constexpr uint16_t kType = 112;
+  static constexpr uint16_t kType = message_type::kTuneJob;
   int64_t query = 0;
   int setting = 0;
   std::string text, text_hash;  // HashHex of it
@@ -291,7 +189,7 @@ struct WireMark {
 };
 
 struct TuneDone {
-  static constexpr uint16_t kType = 113;
+  static constexpr uint16_t kType = message_type::kTuneDone;
   int64_t query = 0;
   int setting = 0;
   std::optional<Failure> failure;
@@ -312,7 +210,7 @@ enum class Stage : uint8_t { kReceived, kScoringBefore, kTuning, kScoringAfter }
 
 // Sent now and then while a worker works, for the progress display; nothing depends on it. TuneDone ends a task.
 struct StageEvent {
-  static constexpr uint16_t kType = 123;
+  static constexpr uint16_t kType = message_type::kStageEvent;
   int64_t query = 0;
   Stage stage = Stage::kReceived;
   int64_t step = 0, steps = 0;  // optimizer steps done, and in all; 0 outside of tuning
@@ -324,14 +222,14 @@ struct StageEvent {
 
 // The end of the run: finish what is being worked on, leave what waits, answer with Bye.
 struct Stop {
-  static constexpr uint16_t kType = 114;
+  static constexpr uint16_t kType = message_type::kStop;
   template <class A>
   void Wire(A&) {}
 };
 
 // A role's last message, with what its rank has sent and received since it started.
 struct Bye {
-  static constexpr uint16_t kType = 115;
+  static constexpr uint16_t kType = message_type::kBye;
   bool worker = true;  // or shard
   int64_t messages_sent = 0, messages_received = 0, bytes_sent = 0, bytes_received = 0;
   template <class A>
@@ -343,7 +241,7 @@ struct Bye {
 // A message to this role was not what had been sent. A worker says what it has, and is sent the rest again; the first
 // shard's rounds are asked for again.
 struct Damaged {
-  static constexpr uint16_t kType = 125;
+  static constexpr uint16_t kType = message_type::kDamaged;
   bool worker = true;                          // or shard
   std::vector<std::pair<int64_t, int>> tasks;  // a worker's: query and setting to finetune for
   std::vector<int64_t> rounds;                 // a worker's: to embed for
@@ -353,19 +251,9 @@ struct Damaged {
   }
 };
 
-// Between shards: the last message under this tag came damaged.
-struct SayAgain {
-  static constexpr uint16_t kType = 126;
-  int tag = 0;
-  template <class A>
-  void Wire(A& a) {
-    a(tag);
-  }
-};
-
 // A role cannot go on: the run ends with this error.
 struct Fatal {
-  static constexpr uint16_t kType = 116;
+  static constexpr uint16_t kType = message_type::kFatal;
   Failure failure;
   template <class A>
   void Wire(A& a) {
@@ -375,49 +263,12 @@ struct Fatal {
 
 // A signal came to a rank that is not the coordinator's.
 struct StopRequest {
-  static constexpr uint16_t kType = 119;
+  static constexpr uint16_t kType = message_type::kStopRequest;
   int signal = 0;
   template <class A>
   void Wire(A& a) {
     a(signal);
   }
 };
-
-// What is left of a damaged message to a shard or a worker says as much: nothing else is as short as Stop.
-inline bool WasStop(const comm::Envelope& damaged) {
-  static const size_t stop_bytes = comm::wire::Encode(Stop::kType, Stop{}).size();
-  return damaged.payload.size() == stop_bytes;
-}
-
-inline Bye MakeBye(const comm::Communicator& world, bool worker) {
-  const comm::Traffic traffic = world.traffic();
-  return {worker, traffic.messages_sent, traffic.messages_received, traffic.bytes_sent, traffic.bytes_received};
-}
-
-template <class T>
-void SendMessage(comm::Communicator& world, int destination, int tag, const T& message) {
-  world.Send(destination, tag, comm::wire::Encode(T::kType, message));
-}
-
-inline Peer PeerOf(const comm::Communicator& world, const comm::Envelope& envelope) {
-  return {envelope.source, world.hosts()[static_cast<size_t>(envelope.source)]};
-}
-
-inline uint16_t TypeOf(const comm::Communicator& world, const comm::Envelope& envelope) {
-  return comm::wire::Reader::Type(envelope.payload, PeerOf(world, envelope));
-}
-
-template <class T>
-T Decode(const comm::Communicator& world, const comm::Envelope& envelope) {
-  return comm::wire::Decode<T>(T::kType, envelope.payload, PeerOf(world, envelope));
-}
-
-// A message of a type that its receiver has no use for: a bug, or another version.
-[[noreturn]] inline void ThrowUnexpected(const comm::Communicator& world, const comm::Envelope& envelope) {
-  throw Error(
-      Code::kPeer,
-      fmt::format("rank {} on {} sent a message of type {} under tag {}, which is not expected there", envelope.source,
-                  world.hosts()[static_cast<size_t>(envelope.source)], TypeOf(world, envelope), envelope.tag));
-}
 
 }  // namespace hullft::coordinator

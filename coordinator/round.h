@@ -34,8 +34,8 @@
 
 #include "common/comm/communicator.h"
 #include "coordinator/leakage.h"
-#include "coordinator/messages.h"
 #include "coordinator/oracle.h"
+#include "coordinator/round_messages.h"
 #include "coordinator/select/select.h"
 #include "index/corpus.h"
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/error.h"
+#include "coordinator/message_io.h"
 #include "coordinator/round.h"
 
 namespace hullft::coordinator {

@@ -1,14 +1,8 @@
 #include "coordinator/run_rank.h"
 
-#include <sched.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cmath>
 #include <exception>
-#include <map>
 #include <optional>
-#include <sstream>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -22,8 +16,10 @@
 #include "coordinator/corpus_search.h"
 #include "coordinator/holdings.h"
 #include "coordinator/layout.h"
-#include "coordinator/messages.h"
+#include "coordinator/message_io.h"
+#include "coordinator/role_threads.h"
 #include "coordinator/roles.h"
+#include "coordinator/run_agreement.h"
 #include "coordinator/test_hooks.h"
 #include "coordinator/worker_models.h"
 #include "index/node_copy.h"
@@ -31,43 +27,6 @@
 
 namespace hullft::coordinator {
 namespace {
-
-// When a start is given up: first what ranks wait for of each other, then the report of a rank, then the verdict of
-// rank 0. In this order, so that the error names the rank that does not come and not one that waits for it.
-struct StartLimits {
-  explicit StartLimits(double seconds) {
-    const auto step = std::chrono::milliseconds(std::llround(1000 * std::min(seconds, 20.0)));
-    models = comm::After(std::chrono::milliseconds(std::llround(1000 * seconds)));
-    reports = models + step;
-    verdict = reports + step;
-  }
-  comm::Deadline models, reports, verdict;
-};
-
-// What a rank has found out while it got ready; rank 0 compares.
-struct RankReport {
-  static constexpr uint16_t kType = 120;
-  std::optional<Failure> failure;
-  std::string version, binary, config, corpus_digest, partitions;
-  bool worker = false;
-  std::string model_digest, tokenizer_digest, encoder_digest, arithmetic;
-  int64_t pid = 0;
-  std::string device, cores, gpu;  // RankFacts
-  template <class A>
-  void Wire(A& a) {
-    a(failure, version, binary, config, corpus_digest, partitions, worker, model_digest, tokenizer_digest,
-      encoder_digest, arithmetic, pid, device, cores, gpu);
-  }
-};
-
-struct Verdict {
-  static constexpr uint16_t kType = 121;
-  std::optional<Failure> failure;
-  template <class A>
-  void Wire(A& a) {
-    a(failure);
-  }
-};
 
 // The roles of one rank, ready to run.
 struct Ready {
@@ -118,109 +77,6 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
   return ready;
 }
 
-void CompareWithCorpus(const RankReport& worker, const RunSettings& settings, const index::CorpusInfo& corpus) {
-  if (worker.tokenizer_digest != corpus.tokenizer_digest) {
-    throw Error(Code::kData,
-                fmt::format("{} was tokenized with another tokenizer ({}) than that of {} ({})", settings.corpus,
-                            corpus.tokenizer_digest, settings.model, worker.tokenizer_digest),
-                "give the model the corpus was built for, or build the corpus again with --model " + settings.model);
-  }
-  if (!settings.encoder.empty() && worker.encoder_digest != corpus.encoder_digest) {
-    throw Error(Code::kData,
-                fmt::format("{} was built with another encoder ({}) than {} ({})", settings.corpus,
-                            corpus.encoder_digest, settings.encoder, worker.encoder_digest),
-                "give the encoder the corpus was built with (hullft index info), or build it again with --encoder " +
-                    settings.encoder);
-  }
-}
-
-// The first line of `odd` that is not in its place in `common`: the setting that differs.
-std::string DifferingLine(const std::string& common, const std::string& odd) {
-  std::istringstream left(common), right(odd);
-  std::string a, b;
-  do {
-    a.clear(), b.clear();
-    std::getline(left, a);
-    std::getline(right, b);
-  } while (a == b && (left || right));
-  return fmt::format("'{}', not '{}'", b, a);
-}
-
-// Throws for the first rank whose value is not that of most ranks (of rank 0, where two are equally common).
-// values: by rank. differing_line: the values are long, show only where they differ.
-void CheckSame(const comm::Communicator& world, const std::string& what, const std::map<int, std::string>& values,
-               bool differing_line = false) {
-  std::map<std::string, int> count;
-  for (const auto& [rank, value] : values) ++count[value];
-  if (count.size() < 2) return;
-  std::string common = values.begin()->second;
-  for (const auto& [value, n] : count) {
-    if (n > count[common]) common = value;
-  }
-  for (const auto& [rank, value] : values) {
-    if (value == common) continue;
-    throw Error(Code::kUsage,
-                fmt::format("rank {} on {} has another {} than the other ranks: {}", rank,
-                            world.hosts()[static_cast<size_t>(rank)], what,
-                            differing_line ? DifferingLine(common, value) : fmt::format("{}, not {}", value, common)),
-                "every rank must start the same binary with the same arguments and see the same files");
-  }
-}
-
-// Rank 0: throws for the first rank that failed or differs from the others.
-void Compare(const comm::Communicator& world, const std::vector<RankReport>& reports, const RunSettings& settings,
-             const index::CorpusInfo& corpus) {
-  const auto same = [&](const std::string& what, const std::string RankReport::*field, bool workers_only) {
-    std::map<int, std::string> values;
-    for (size_t r = 0; r < reports.size(); ++r) {
-      if (reports[r].worker || !workers_only) values[static_cast<int>(r)] = reports[r].*field;
-    }
-    CheckSame(world, what, values, field == &RankReport::config);
-  };
-  // These first: they are often why a rank failed.
-  same("version", &RankReport::version, false);
-  same("binary", &RankReport::binary, false);
-  same("setting", &RankReport::config, false);
-  for (size_t r = 0; r < reports.size(); ++r) {
-    const RankReport& report = reports[r];
-    if (report.failure && r == 0)
-      throw Error(CodeFromName(report.failure->code), report.failure->message, report.failure->hint);
-    if (report.failure) report.failure->Throw({static_cast<int>(r), world.hosts()[r]});
-  }
-  same("corpus", &RankReport::corpus_digest, false);
-  same("number of partitions", &RankReport::partitions, false);  // no part of the digest
-  same("model", &RankReport::model_digest, true);
-  same("tokenizer", &RankReport::tokenizer_digest, true);
-  same("encoder", &RankReport::encoder_digest, true);
-  const auto worker = std::ranges::find_if(reports, &RankReport::worker);
-  HULLFT_CHECK(worker != reports.end());  // MakeLayout gives every world one
-  CompareWithCorpus(*worker, settings, corpus);
-}
-
-// Collective. Every rank throws the same error when one failed or differs. Returns the reports on rank 0.
-std::vector<RankReport> Agree(comm::Communicator& world, const RankReport& mine, const RunSettings& settings,
-                              const index::CorpusInfo& corpus, const StartLimits& limits) {
-  const auto payloads = world.Gather(0, comm::wire::Encode(RankReport::kType, mine), limits.reports);
-  std::vector<RankReport> reports;
-  Verdict verdict;
-  if (world.rank() == 0) {
-    try {
-      for (size_t r = 0; r < payloads.size(); ++r) {
-        reports.push_back(
-            comm::wire::Decode<RankReport>(RankReport::kType, payloads[r], {static_cast<int>(r), world.hosts()[r]}));
-      }
-      Compare(world, reports, settings, corpus);
-    } catch (const std::exception& error) {
-      verdict.failure = Failure::From(error);
-    }
-  }
-  const std::string decided = world.Broadcast(0, comm::wire::Encode(Verdict::kType, verdict), limits.verdict);
-  verdict = comm::wire::Decode<Verdict>(Verdict::kType, decided, {0, world.hosts().front()});
-  if (verdict.failure)
-    throw Error(CodeFromName(verdict.failure->code), verdict.failure->message, verdict.failure->hint);
-  return reports;
-}
-
 worker::WeightGroup GroupOf(comm::Communicator& group, comm::Deadline deadline) {
   return {group.rank(), group.size(), [&group, deadline](int root, std::string bytes) {
             return group.Broadcast(root, std::move(bytes), deadline);
@@ -268,68 +124,6 @@ Identity MakeIdentity(const RunPlan& plan, const std::vector<RankReport>& report
   return identity;
 }
 
-// Runs a role on a thread; what it throws ends the run through the coordinator.
-class RoleThread {
- public:
-  template <class Role>
-  RoleThread(comm::Communicator& world, Role& role)
-      : thread_([this, &world, &role] {
-          try {
-            role.Run();
-          } catch (const std::exception& error) {
-            error_ = std::current_exception();
-            try {
-              SendMessage(world, 0, kToCoordinator, Fatal{Failure::From(error)});
-            } catch (const std::exception& also) {
-              spdlog::error("rank {}: {} (and the coordinator cannot be told: {})", world.rank(), error.what(),
-                            also.what());
-            }
-          }
-        }) {}
-  ~RoleThread() {
-    if (thread_.joinable()) thread_.join();
-  }
-  RoleThread(const RoleThread&) = delete;
-  RoleThread& operator=(const RoleThread&) = delete;
-  void Join() {
-    thread_.join();
-    if (error_) std::rethrow_exception(error_);
-  }
-
- private:
-  std::exception_ptr error_;
-  std::thread thread_;  // last: starts when everything else is there
-};
-
-// Takes a signal of another rank than the coordinator's to it, while this object lives.
-class StopMessenger {
- public:
-  StopMessenger(comm::Communicator& world, const std::atomic<int>* stop)
-      : thread_([&world, stop](const std::stop_token& end) {
-          while (!end.stop_requested()) {
-            if (const int signal = stop->load(); signal != 0)
-              return SendMessage(world, 0, kToCoordinator, StopRequest{signal});
-            std::this_thread::sleep_for(std::chrono::milliseconds(50));
-          }
-        }) {}
-
- private:
-  std::jthread thread_;
-};
-
-// What the layout table says of this rank.
-void Describe(RankReport* report) {
-  report->pid = ::getpid();
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return;  // more than 1024 cores: the table does without
-  std::vector<int> cores;
-  for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(core, &set)) cores.push_back(core);
-  }
-  report->cores = RangesText(cores);
-}
-
 std::string TableOf(const Layout& layout, const std::vector<std::string>& hosts,
                     const std::vector<RankReport>& reports) {
   std::vector<RankFacts> facts;
@@ -350,7 +144,7 @@ RunOutcome RunRank(comm::Communicator& world, const RunPlan& plan, const RankCon
   mine.version = plan.version;
   mine.binary = plan.binary;
   mine.config = plan.config;
-  Describe(&mine);
+  DescribeProcess(&mine);
   const StartLimits limits(plan.settings.start_timeout);
   Ready ready;
   try {

@@ -7,6 +7,7 @@
 #include "common/progress.h"
 #include "common/vector_check.h"
 #include "coordinator/corpus_search.h"
+#include "coordinator/message_io.h"
 #include "coordinator/roles.h"
 #include "index/node_copy.h"
 #include "index/sequence_store.h"

@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "common/hash.h"
 #include "common/log.h"
+#include "coordinator/message_io.h"
 #include "coordinator/roles.h"
 #include "index/sequence_sums.h"
 

@@ -8,6 +8,7 @@
 #include "common/files.h"
 #include "common/npy.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/message_io.h"
 #include "coordinator/roles.h"
 #include "index/sequence_sums.h"
 

@@ -1,6 +1,6 @@
 // The run's messages over the wire: what is sent is what arrives, and what is cut short is an error that names the
 // peer.
-#include "coordinator/messages.h"
+#include "coordinator/message_io.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -15,6 +15,7 @@
 #include "coordinator/bench/measure.h"
 #include "coordinator/bench/simulated_run.h"
 #include "coordinator/journal.h"
+#include "coordinator/message_io.h"
 #include "coordinator/roles.h"
 
 namespace hullft::coordinator {

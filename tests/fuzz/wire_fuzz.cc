@@ -1,7 +1,8 @@
 // Messages between ranks: as they are, and as the body of each message of a run with the checksum that fits. What is
 // accepted is encoded to the same bytes.
 #include "common/hash.h"
-#include "coordinator/messages.h"
+#include "coordinator/message_io.h"
+#include "coordinator/round_messages.h"
 #include "tests/fuzz/targets.h"
 
 namespace hullft::fuzz {
