@@ -23,7 +23,7 @@ std::string XmlEscaped(std::string_view text) {
         out += "&#39;";
         break;
       default:
-        if (static_cast<unsigned char>(c) >= ' ') out += c;
+        if (static_cast<unsigned char>(c) >= ' ' || c == '\n' || c == '\t') out += c;
     }
   }
   return out;

@@ -6,7 +6,8 @@
 
 namespace hullft {
 
-// Safe between tags and inside quoted attributes: the five special characters as entities, control characters left out.
+// Safe between tags and inside quoted attributes: the five special characters as entities, control characters but line
+// feed and tab left out.
 std::string XmlEscaped(std::string_view text);
 
 }  // namespace hullft

@@ -127,19 +127,28 @@ void ReceiveGivesUpAtItsDeadline(Communicator& c) {
   EXPECT_TRUE(Get(c, c.rank(), 8, Clock::now() - milliseconds(5))) << "what is there is given even after the deadline";
 }
 
+// A rank that gets no core for a while is late as well, and named: on a busy machine all are given longer.
 void MissingRankIsNamed(Communicator& c) {
   if (c.size() == 1) return;
   const int missing = c.size() - 1;
-  if (c.rank() != missing) {
-    const Error error = Caught([&] { c.Barrier(After(milliseconds(100))); });
-    EXPECT_EQ(error.code(), Code::kPeer);
-    EXPECT_THAT(error.message(),
-                AllOf(HasSubstr("barrier 1"), HasSubstr(fmt::format("not yet entered by rank {}", missing)),
-                      HasSubstr(c.hosts()[static_cast<size_t>(missing)]), Not(HasSubstr(","))));
-    c.Send(missing, 1, "given up");
-    return;
+  const auto alone = AllOf(HasSubstr("barrier 1"), HasSubstr(fmt::format("not yet entered by rank {}", missing)),
+                           HasSubstr(c.hosts()[static_cast<size_t>(missing)]), Not(HasSubstr(",")));
+  for (milliseconds wait{100};; wait *= 4) {
+    const auto group = c.Split(0, Soon());  // after an error in a collective it is of no more use
+    std::string message;
+    if (c.rank() != missing) {
+      const Error error = Caught([&] { group->Barrier(After(wait)); });
+      EXPECT_EQ(error.code(), Code::kPeer);
+      message = error.message();
+    }
+    const bool others_late = c.rank() != missing && !testing::Value(message, alone);
+    const ScoredId vote{others_late ? 1.0 : 0.0, 0};
+    if (c.MaxReduce(std::span(&vote, 1), Soon())[0].score == 0) return;
+    if (wait > milliseconds(5'000)) {
+      EXPECT_FALSE(others_late) << message;
+      return;
+    }
   }
-  for (int r = 0; r < missing; ++r) EXPECT_TRUE(Get(c, r, 1));  // takes part in nothing until all have given up
 }
 
 void LateRankIsWaitedFor(Communicator& c) {
@@ -179,17 +188,19 @@ void GatherToEveryRoot(Communicator& c) {
   }
 }
 
+// Nobody leaves a round before the slow rank of it has come. The ranks of this test share a host, so a clock.
 void BarrierHoldsEverybody(Communicator& c) {
-  for (int round = 0; round < 20; ++round) {  // a message sent before the barrier of a round has come before its end
+  for (int round = 0; round < 20; ++round) {
     const int slow = round % c.size();
     if (c.rank() == slow) {
       std::this_thread::sleep_for(milliseconds(2));
-      for (int r = 0; r < c.size(); ++r) c.Send(r, 9, std::to_string(round));
+      for (int r = 0; r < c.size(); ++r) c.Send(r, 9, std::to_string(Clock::now().time_since_epoch().count()));
     }
     c.Barrier(Soon());
-    const auto message = Get(c, slow, 9, c.rank() == slow ? Soon() : After(milliseconds(2'000)));
+    const auto left = Clock::now().time_since_epoch().count();
+    const auto message = Get(c, slow, 9);
     ASSERT_TRUE(message);
-    EXPECT_EQ(message->payload, std::to_string(round));
+    EXPECT_GE(left, std::stoll(message->payload));
   }
 }
 

@@ -1,9 +1,14 @@
 // The page about a run: what it answers, to whom, and what a browser makes of it.
 #include "coordinator/live_page.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <csignal>
@@ -12,13 +17,18 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "common/xml.h"
+#include "coordinator/report.h"
+#include "coordinator/settings.h"
 #include "tests/caught.h"
 #include "tests/coordinator/sample_rows.h"
 
 namespace hullft::coordinator {
 namespace {
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 namespace fs = std::filesystem;
 
 const std::string kHostile = "<script>document.title='taken'</script>\"'&";
@@ -61,6 +71,27 @@ class LivePageTest : public ::testing::Test {
     return std::stoi(url.substr(url.rfind(':') + 1));
   }
 
+  // Bytes as they are, which no client changes first, and all of the answer.
+  static std::string Raw(const LivePage& page, const std::string& request) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    const sockaddr_in to = Address("127.0.0.1", PortOf(page));
+    EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+    EXPECT_EQ(::send(fd, request.data(), request.size(), MSG_NOSIGNAL), static_cast<ssize_t>(request.size()));
+    std::string answer;
+    std::array<char, 4096> part{};
+    for (ssize_t got; (got = ::recv(fd, part.data(), part.size(), 0)) > 0;)
+      answer.append(part.data(), static_cast<size_t>(got));
+    ::close(fd);
+    return answer;
+  }
+  static sockaddr_in Address(const char* ip, int port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    EXPECT_EQ(::inet_pton(AF_INET, ip, &address.sin_addr), 1);
+    return address;
+  }
+
   fs::path base_, folder_;
 };
 
@@ -84,6 +115,84 @@ TEST_F(LivePageTest, ShowsWhatStatusShowsAndNothingElse) {
   EXPECT_EQ(client.Get("/../results.jsonl")->status, 404);
   EXPECT_NE(client.Post("/", "x=1", "text/plain")->status, 200);
   EXPECT_NE(client.Delete("/")->status, 200);
+}
+
+TEST_F(LivePageTest, ListensOnTheAskedAddressAlone) {
+  EXPECT_EQ(RunSettings().http_address, "127.0.0.1");
+  const LivePage page("127.0.0.1", 0, folder_);
+  std::vector<std::string> others = {"127.0.0.2"};  // on Linux every 127.x.y.z is this host
+  ifaddrs* all = nullptr;
+  ASSERT_EQ(::getifaddrs(&all), 0);
+  for (const ifaddrs* i = all; i != nullptr; i = i->ifa_next) {
+    if (i->ifa_addr == nullptr || i->ifa_addr->sa_family != AF_INET) continue;
+    std::array<char, INET_ADDRSTRLEN> text{};
+    const auto* address = reinterpret_cast<const sockaddr_in*>(i->ifa_addr);
+    ASSERT_NE(::inet_ntop(AF_INET, &address->sin_addr, text.data(), text.size()), nullptr);
+    if (std::string(text.data()) != "127.0.0.1") others.emplace_back(text.data());
+  }
+  ::freeifaddrs(all);
+  for (const std::string& other : others) {
+    httplib::Client client(other, PortOf(page));
+    EXPECT_EQ(client.Get("/").error(), httplib::Error::Connection) << other;
+  }
+}
+
+TEST_F(LivePageTest, OnlyReadingIsAnswered) {
+  LivePage page("127.0.0.1", 0, folder_);
+  page.Show(Status(12));
+  for (const char* method : {"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get"}) {
+    for (const char* path : {"/", "/status.json", "/metrics", "/results.jsonl"}) {
+      const std::string request =
+          fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nx=1", method, path);
+      const std::string answer = Raw(page, request);
+      EXPECT_THAT(answer, AllOf(StartsWith("HTTP/1.1 4"), Not(HasSubstr("12 of 40")))) << request;
+    }
+  }
+  EXPECT_EQ(page.pages_served(), 0);
+  EXPECT_EQ(httplib::Client("127.0.0.1", PortOf(page)).Get("/")->status, 200);  // still there
+}
+
+TEST_F(LivePageTest, NoPathLeadsToAFile) {
+  LivePage page("127.0.0.1", 0, folder_);
+  std::ofstream(base_ / "secret") << "the secret";
+  const std::string inside = folder_.string();
+  for (const std::string& path :
+       {std::string("/results.jsonl"), std::string("/../secret"), std::string("/%2e%2e/secret"),
+        std::string("/%2e%2e%2fsecret"), std::string("/..%2fsecret"), std::string("/..%5csecret"),
+        std::string("/%252e%252e/secret"), std::string("/status.json/../../secret"), std::string("/./results.jsonl"),
+        std::string("//") + inside + "/results.jsonl", inside + "/results.jsonl", std::string("../secret"),
+        std::string("/etc/passwd"), std::string("//etc/passwd"), std::string("file:///etc/passwd"),
+        std::string("/status.json%00.html"), std::string("/metrics/"), "/" + std::string(100'000, 'a')}) {
+    const std::string answer = Raw(page, "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 4")) << path.substr(0, 99);
+    EXPECT_THAT(answer, AllOf(Not(HasSubstr("secret")), Not(HasSubstr("root:")), Not(HasSubstr("key0"))))
+        << path.substr(0, 99);
+  }
+  EXPECT_THAT(Raw(page, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(LivePageTest, HostileTextsStayTexts) {
+  const std::string hostile = kHostile + "</script><!--\n# TYPE x\nhullft_queries 7\x01\xff";
+  folder_ = base_ / "a\"b\nhullft_queries{run=<script>";
+  fs::create_directories(folder_);
+  std::ofstream(folder_ / "results.jsonl") << ToJsonLine(SampleRow(0, kHostile, 2.0, 1.0)) << "\n";
+  RunStatus status = Status(1);
+  status.host = status.state = hostile;
+  LivePage page("127.0.0.1", 0, folder_);
+  page.Show(status);
+  httplib::Client client("127.0.0.1", PortOf(page));
+  const auto html = client.Get("/"), json = client.Get("/status.json"), metrics = client.Get("/metrics");
+  for (const char* mark : {"<script>", "</script><", "<!--"}) EXPECT_THAT(html->body, Not(HasSubstr(mark)));
+  EXPECT_THAT(html->body, HasSubstr("\n" + XmlEscaped(kHostile)));  // a line of the table of results
+  EXPECT_THAT(nlohmann::json::parse(json->body).at("host").get<std::string>(), HasSubstr(kHostile));
+  EXPECT_THAT(json->body, Not(HasSubstr("\n#")));
+  for (const auto* answer : {&html, &json, &metrics})
+    EXPECT_EQ((*answer)->get_header_value("X-Content-Type-Options"), "nosniff");
+  EXPECT_EQ(json->get_header_value("Content-Type"), "application/json");
+  EXPECT_THAT(metrics->get_header_value("Content-Type"), StartsWith("text/plain"));
+  std::istringstream lines(metrics->body);
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_TRUE(line.starts_with("# ") || line.find("{run=\"") < line.find(' ')) << line;
 }
 
 TEST_F(LivePageTest, AnswersOnlyUnderItsOwnHost) {  // a web page elsewhere cannot read it by a name of its own
