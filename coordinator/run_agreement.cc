@@ -34,13 +34,6 @@ void CompareWithCorpus(const RankReport& worker, const RunSettings& settings, co
                             corpus.tokenizer_digest, settings.model, worker.tokenizer_digest),
                 "give the model the corpus was built for, or build the corpus again with --model " + settings.model);
   }
-  if (!settings.encoder.empty() && worker.encoder_digest != corpus.encoder_digest) {
-    throw Error(Code::kData,
-                fmt::format("{} was built with another encoder ({}) than {} ({})", settings.corpus,
-                            corpus.encoder_digest, settings.encoder, worker.encoder_digest),
-                "give the encoder the corpus was built with (hullft index info), or build it again with --encoder " +
-                    settings.encoder);
-  }
 }
 
 // The first line of `odd` that is not in its place in `common`: the setting that differs.

@@ -68,7 +68,7 @@ Ready Prepare(comm::Communicator& world, const RunPlan& plan, const RankContext&
   if (roles.shard)
     ready.shard = std::make_unique<ShardRole>(world, ready.layout, settings, ready.corpus, context.threads);
   if (roles.worker) {
-    ready.models = std::make_unique<WorkerModels>(settings, context.threads);
+    ready.models = std::make_unique<WorkerModels>(settings, ready.corpus, context.threads);
     report->worker = true;
     report->device = settings.device;  // LoadModels puts what it came to in its place
     report->tokenizer_digest = ready.models->tokenizer_digest();
@@ -120,6 +120,7 @@ Identity MakeIdentity(const RunPlan& plan, const std::vector<RankReport>& report
     identity["model"] = report.model_digest;
     identity["tokenizer"] = report.tokenizer_digest;
     if (!plan.settings.encoder.empty()) identity["encoder"] = report.encoder_digest;
+    if (!plan.settings.prompt.empty()) identity["--prompt"] = plan.settings.prompt;  // names the run in comparisons
   }
   return identity;
 }

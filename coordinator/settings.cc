@@ -9,6 +9,7 @@
 
 #include "common/error.h"
 #include "coordinator/adapter_flags.h"
+#include "coordinator/query_encoder.h"
 
 namespace hullft::coordinator {
 
@@ -63,6 +64,7 @@ void RunSettings::Bind(OptionTable* table) {
       .NotPartOfResult();
   table->Add("model", &model, "language model to finetune: a Hugging Face folder").Required().NotPartOfResult();
   table->Add("encoder", &encoder, "encoder the corpus was built with: a Hugging Face folder").NotPartOfResult();
+  table->Add("prompt", &prompt, kQueryPromptHelp).NotPartOfResult();  // MakeIdentity knows better
   table->Add("query-embeddings", &query_embeddings, ".npy with a row per query, instead of --encoder")
       .NotPartOfResult();
   table->Add("output", &output, "run folder; a run that was stopped goes on where it was").Required().NotPartOfResult();
@@ -224,6 +226,7 @@ void RunSettings::Finish() {
   if (encoder.empty() && query_embeddings.empty()) faults.push_back("missing --encoder (or --query-embeddings)");
   if (!encoder.empty() && !query_embeddings.empty())
     faults.push_back("--encoder and --query-embeddings exclude each other");
+  if (!prompt.empty() && encoder.empty()) faults.push_back("--prompt is the encoder's: it needs --encoder");
   if (!faults.empty()) {
     throw Error(Code::kUsage, fmt::format("hullft run: {}", fmt::join(faults, "\n  ")),
                 "hullft run --help lists the options");

@@ -30,6 +30,7 @@ struct RunSetting {
 
 struct RunSettings : SelectionFlags {
   std::string corpus, queries, model, encoder, output;
+  std::string prompt;            // of the encoder for queries; "": that of the corpus's sequences
   std::string query_embeddings;  // .npy, a row per record of the queries file; the encoder is then not needed
 
   std::string score_cache;     // file of untuned scores (coordinator/score_cache.h), read and added to; "": none

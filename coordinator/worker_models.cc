@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/error.h"
+#include "coordinator/query_encoder.h"
 #include "worker/device.h"
 #include "worker/memory_plan.h"
 
@@ -41,13 +42,12 @@ Stage StageOf(worker::TuneStage stage) {
 
 }  // namespace
 
-WorkerModels::WorkerModels(const RunSettings& settings, int threads)
+WorkerModels::WorkerModels(const RunSettings& settings, const index::CorpusInfo& corpus, int threads)
     : settings_(settings), threads_(threads / settings.queries_per_worker) {
   for (const RunSetting& setting : settings.Grid()) tunes_.push_back(setting.tune);
   tokenizer_ = Tokenizer::Load(settings.model);
   if (!settings.encoder.empty())
-    encoder_ =
-        worker::Encoder::Load({.model_dir = settings.encoder, .max_length = 0, .threads = std::max(1, threads_)});
+    encoder_ = LoadQueryEncoder(settings.encoder, settings.prompt, corpus, std::max(1, threads_));
 }
 
 void WorkerModels::LoadTuner(const worker::WeightExchange& exchange) {

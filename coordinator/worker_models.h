@@ -12,6 +12,7 @@
 #include "common/tokenizer/tokenizer.h"
 #include "coordinator/settings.h"
 #include "coordinator/worker_tasks.h"
+#include "index/corpus.h"
 #include "worker/encoder.h"
 #include "worker/load_tuner.h"
 #include "worker/tuner.h"
@@ -20,8 +21,8 @@ namespace hullft::coordinator {
 
 class WorkerModels final : public WorkerTasks {
  public:
-  // Loads tokenizer and, unless the queries come with embeddings, the encoder.
-  WorkerModels(const RunSettings& settings, int threads);
+  // Loads tokenizer and, unless the queries come with embeddings, the encoder (LoadQueryEncoder).
+  WorkerModels(const RunSettings& settings, const index::CorpusInfo& corpus, int threads);
   // Collective over the workers, before the first task: the model, read once for all of them (worker/load_tuner.h).
   void LoadTuner(const worker::WeightExchange& exchange);
 

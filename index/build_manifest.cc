@@ -21,6 +21,7 @@ CorpusManifest StartOf(const BuiltFrom& built) {
   info.folder = built.folder.output();
   info.dim = built.functions.embed.dim;
   info.encoder_digest = built.functions.embed.digest;
+  info.encoder_use = built.functions.embed.use;
   info.tokenizer_digest = built.functions.tokenize.digest;
   info.embedding_type = built.settings.embedding_type;
   info.index = built.settings.index;

@@ -67,7 +67,7 @@ BuildSources OpenSources(BuildSettings* settings) {
 }
 
 BuildFunctions FunctionsOf(const CorpusInfo& corpus) {
-  return {{{}, corpus.dim, corpus.encoder_digest}, {{}, corpus.tokenizer_digest}};
+  return {{{}, corpus.dim, corpus.encoder_digest, corpus.encoder_use}, {{}, corpus.tokenizer_digest}};
 }
 
 RankModels ModelsOf(const BuildSettings& settings, const BuildFunctions& functions, const BuildSources& sources) {

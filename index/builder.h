@@ -27,6 +27,7 @@ struct EmbedFunction {
       embed;  // out: row-major [texts][dim]
   int dim = 0;
   std::string digest;  // two functions with one digest give the same vectors
+  EncoderUse use = {};
 };
 
 // A text to tokens without special ones. Called from several threads at once.

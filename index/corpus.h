@@ -46,6 +46,13 @@ struct Generation {
   std::string made_from;  // hash of all that decided its content: the same command does not add it twice
 };
 
+// How a corpus's encoder was used, which its queries' encoder follows (worker::EncoderOptions).
+struct EncoderUse {
+  std::string prompt = "";         // a name in the encoder's own list; "": its default
+  std::string long_texts = "cut";  // or "average"
+  std::string space = "";          // worker::Encoder::space(); "": nobody said (given embeddings, older corpora)
+};
+
 struct CorpusInfo {
   std::filesystem::path folder;
   int partitions = 0;  // of all generations
@@ -59,6 +66,7 @@ struct CorpusInfo {
   Recall recall;               // of the index as it was measured when it was built; Flat: not measured
   std::vector<PartitionInfo> parts;
   std::vector<Generation> generations;  // at least one
+  EncoderUse encoder_use = {};
 };
 
 // The generation of a partition.

@@ -166,6 +166,17 @@ std::vector<Generation> GenerationsOf(const json& manifest, const CorpusManifest
   return generations;
 }
 
+json ToJson(const EncoderUse& use) {
+  return {{"prompt", use.prompt}, {"long_texts", use.long_texts}, {"space", use.space}};
+}
+
+// Corpora from before there was a choice say nothing.
+EncoderUse EncoderUseOf(const json& manifest) {
+  if (!manifest.contains("encoder_use")) return {};
+  const json& value = manifest.at("encoder_use");
+  return {value.at("prompt"), value.at("long_texts"), value.at("space")};
+}
+
 template <class Function>
 auto Translate(const fs::path& path, const Function& function) {
   try {
@@ -228,6 +239,7 @@ void WriteManifest(const fs::path& folder, const CorpusManifest& manifest) {
                                       {"text_bytes", info.text_bytes},
                                       {"tokens", info.tokens},
                                       {"encoder_digest", info.encoder_digest},
+                                      {"encoder_use", ToJson(info.encoder_use)},
                                       {"tokenizer_digest", info.tokenizer_digest},
                                       {"digest", info.digest},
                                       {"embedding_type", EmbeddingTypeName(info.embedding_type)},
@@ -267,7 +279,8 @@ CorpusManifest ReadCorpusManifest(const fs::path& folder) {
             IndexOf(value),
             RecallOf(value),
             {},
-            {}};
+            {},
+            EncoderUseOf(value)};
     for (const json& part : value.at("parts")) info.parts.push_back(PartitionInfoFromJson(part));
     manifest.records = Field<int64_t>(value, "records");
     manifest.duplicates = Field<int64_t>(value, "duplicates");

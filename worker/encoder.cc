@@ -33,6 +33,12 @@ int ResolveMaxLength(const SentenceSettings& settings, int asked, int64_t model_
 
 }  // namespace
 
+LongTexts LongTextsFromName(const std::string& name) {
+  if (name == "cut") return LongTexts::kCut;
+  if (name == "average") return LongTexts::kAverage;
+  throw UsageError("long texts are cut or averaged (cut, average), not '{}'", name);
+}
+
 struct Encoder::Impl {
   EncoderModel model;
   std::unique_ptr<Tokenizer> tokenizer;
@@ -40,7 +46,7 @@ struct Encoder::Impl {
   int max_length;
   int threads;
   LongTexts long_texts;
-  std::string digest;
+  std::string digest, space;
 
   // Ids with special ones at both ends, at most max_length; of a text that is cut as the reference does it only the
   // first part remains.
@@ -103,15 +109,19 @@ std::unique_ptr<Encoder> Encoder::Load(const EncoderOptions& options) {
     throw UsageError("the encoder's max-length is {}, of which {} are special tokens: no text is left", max_length,
                      front + back);
   }
-  Hasher hasher;
-  hasher.Update(model.digest()).Update(tokenizer->digest()).Update(std::to_string(max_length));
-  if (settings.pooling != Pooling::kMean) hasher.Update("pooling").Update(PoolingName(settings.pooling));
-  if (!settings.prompt.empty()) hasher.Update("prompt").Update(settings.prompt);
-  if (options.long_texts == LongTexts::kAverage) hasher.Update("average of long texts");
+  const auto digest = [&](const std::string& prompt) {
+    Hasher hasher;
+    hasher.Update(model.digest()).Update(tokenizer->digest()).Update(std::to_string(max_length));
+    if (settings.pooling != Pooling::kMean) hasher.Update("pooling").Update(PoolingName(settings.pooling));
+    if (!prompt.empty()) hasher.Update("prompt").Update(prompt);
+    if (options.long_texts == LongTexts::kAverage) hasher.Update("average of long texts");
+    return hasher.Hex();
+  };
+  const std::string whole = digest(settings.prompt), space = digest("");
   std::unique_ptr<Encoder> encoder(new Encoder);
   const int threads = options.threads > 0 ? options.threads : UsableCores();
   encoder->impl_.reset(new Impl{std::move(model), std::move(tokenizer), std::move(settings), max_length, threads,
-                                options.long_texts, hasher.Hex()});
+                                options.long_texts, whole, space});
   return encoder;
 }
 
@@ -123,6 +133,9 @@ int Encoder::max_length() const {
 }
 const std::string& Encoder::digest() const {
   return impl_->digest;
+}
+const std::string& Encoder::space() const {
+  return impl_->space;
 }
 
 void Encoder::Embed(std::span<const std::string_view> texts, std::span<float> out) const {

@@ -19,6 +19,8 @@ enum class LongTexts {
   kCut,      // its end is left out, as in the reference
   kAverage,  // it is cut into parts; the mean of their vectors before the last normalization, weighted by their tokens
 };
+// "cut" or "average"; throws kUsage for another name.
+LongTexts LongTextsFromName(const std::string& name);
 
 struct EncoderOptions {
   std::string model_dir;  // config.json, model.safetensors, tokenizer.json
@@ -39,6 +41,8 @@ class Encoder {
   // Hash of weights, configuration, tokenizer, max_length and, where they are not the usual ones, pooling, prompt and
   // long_texts: two encoders with one digest give the same vectors.
   const std::string& digest() const;
+  // The digest without the prompt: vectors of two encoders with one space may be compared.
+  const std::string& space() const;
 
   // out: row-major [texts.size()][dim()]. Throws kNumeric, naming the row, when a vector is not finite.
   void Embed(std::span<const std::string_view> texts, std::span<float> out) const;

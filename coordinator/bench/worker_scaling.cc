@@ -129,7 +129,7 @@ void MeasureTuneScaling(BenchWorld& world, const std::filesystem::path& scratch,
         for (int t = 0; t < settings.tokens; ++t) training.tokens.push_back(100 + (31 * t + 7 * s) % 400);
       }
       run.tasks = [&](int) {
-        auto models = std::make_unique<WorkerModels>(run.settings, /*threads=*/1);
+        auto models = std::make_unique<WorkerModels>(run.settings, index::CorpusInfo{}, /*threads=*/1);
         const worker::WeightGroup alone{0, 1, [](int, std::string bytes) { return bytes; }};
         models->LoadTuner({alone, alone, alone, "bench"});
         WarmUp(*models, run.training);

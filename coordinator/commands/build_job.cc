@@ -5,6 +5,7 @@
 #include <csignal>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "common/comm/in_process.h"
 #include "common/comm/launch.h"
@@ -29,16 +30,24 @@ struct LoadedModels {
   std::unique_ptr<worker::Encoder> encoder;
 };
 
-index::BuildFunctions Load(const BuildModels& models, int threads, LoadedModels* loaded) {
+index::BuildFunctions Load(const index::BuildSettings& settings, const BuildModels& models, LoadedModels* loaded) {
   loaded->tokenizer = Tokenizer::Load(models.model);
   index::BuildFunctions functions;
   functions.tokenize = {[tokenizer = loaded->tokenizer.get()](auto text) { return tokenizer->Encode(text, false); },
                         loaded->tokenizer->digest()};
   functions.embed.digest = models.encoder_digest;
-  if (models.encoder.empty()) return functions;
-  loaded->encoder = worker::Encoder::Load({.model_dir = models.encoder, .threads = threads});
+  index::EncoderUse use = settings.grow ? index::ReadCorpusInfo(settings.output).encoder_use : models.use;
+  if (models.encoder.empty()) {
+    functions.embed.use = use;
+    return functions;
+  }
+  loaded->encoder = worker::Encoder::Load({.model_dir = models.encoder,
+                                           .threads = settings.threads,
+                                           .long_texts = worker::LongTextsFromName(use.long_texts),
+                                           .prompt = use.prompt});
+  use.space = loaded->encoder->space();
   functions.embed = {[encoder = loaded->encoder.get()](auto texts, auto out) { encoder->Embed(texts, out); },
-                     loaded->encoder->dim(), loaded->encoder->digest()};
+                     loaded->encoder->dim(), loaded->encoder->digest(), std::move(use)};
   return functions;
 }
 
@@ -62,7 +71,7 @@ index::CorpusInfo BuildUnderMpi(index::BuildSettings settings, const BuildModels
   std::optional<Error> failure;
   LoadedModels loaded;
   try {
-    info = index::BuildCorpus(world, settings, [&] { return Load(models, settings.threads, &loaded); });
+    info = index::BuildCorpus(world, settings, [&] { return Load(settings, models, &loaded); });
   } catch (const Error& error) {
     failure = error;
   }
@@ -80,7 +89,7 @@ index::CorpusInfo RunBuild(index::BuildSettings settings, const BuildModels& mod
   if (!comm::InMpiLaunch()) {
     LoadedModels loaded;
     comm::InProcessWorld world(1);
-    return index::BuildCorpus(world.rank(0), settings, [&] { return Load(models, settings.threads, &loaded); });
+    return index::BuildCorpus(world.rank(0), settings, [&] { return Load(settings, models, &loaded); });
   }
 #ifdef HULLFT_MPI
   return BuildUnderMpi(settings, models);

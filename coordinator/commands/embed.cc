@@ -52,7 +52,7 @@ int EmbedCommand(const Arguments& args) {
   table.Add("quiet", &quiet, "no progress").NotPartOfResult();
   table.Example("hullft embed --encoder ENCODER --input queries.jsonl --output queries.npy");
   if (table.Parse(args)) return 0;
-  if (long_texts == "average") options.long_texts = worker::LongTexts::kAverage;
+  options.long_texts = worker::LongTextsFromName(long_texts);
 
   const std::vector<std::string> texts = ReadTexts(input);
   worker::InitTorchRuntime(1);

@@ -15,9 +15,9 @@
 #include "common/tokenizer/tokenizer.h"
 #include "common/vector_check.h"
 #include "coordinator/queries.h"
+#include "coordinator/query_encoder.h"
 #include "coordinator/round.h"
 #include "coordinator/select/kernels.h"
-#include "worker/encoder.h"
 #include "worker/runtime.h"
 
 namespace hullft::coordinator {
@@ -38,16 +38,10 @@ Query ReadQuery(const ExplainSettings& settings) {
   return std::move(file.queries.back());
 }
 
-std::vector<float> Embed(const std::string& text, const std::string& model, const index::CorpusInfo& corpus) {
+std::vector<float> Embed(const std::string& text, const ExplainSettings& settings, const index::CorpusInfo& corpus) {
   if (!IsValidUtf8(text)) throw Error(Code::kUsage, "the query's text is not valid UTF-8", "quote it for the shell");
   worker::InitTorchRuntime(1);
-  const auto encoder = worker::Encoder::Load({.model_dir = model});
-  if (encoder->digest() != corpus.encoder_digest) {
-    throw Error(Code::kData,
-                fmt::format("{} was built with the encoder {}, {} is {}", corpus.folder.string(), corpus.encoder_digest,
-                            model, encoder->digest()),
-                "give the encoder that the corpus was built with");
-  }
+  const auto encoder = LoadQueryEncoder(settings.encoder, settings.prompt, corpus, 0);
   std::vector<float> target(static_cast<size_t>(encoder->dim()));
   const std::string_view texts[] = {text};
   encoder->Embed(texts, target);
@@ -96,6 +90,7 @@ void ExplainSettings::Bind(OptionTable* table) {
   table->Add("query", &query, "record of --queries, or row of --targets, from 0").Range(0, 1e15);
   table->Add("query-text", &query_text, "the query itself, instead of --queries");
   table->Add("encoder", &encoder, "encoder the corpus was built with").NotPartOfResult();
+  table->Add("prompt", &prompt, kQueryPromptHelp);
   table->Add("query-embeddings", &query_embeddings, ".npy with a row per query, instead of --encoder")
       .NotPartOfResult();
   table->Add("k", &k, "K, nearest sequences of the corpus to choose from").Range(1, 1e6);
@@ -119,6 +114,7 @@ std::string ExplainSettings::Faults(bool arrays) const {
   } else if (!corpus.empty()) {
     if (queries.empty() == query_text.empty()) faults.push_back("give --queries (and --query), or --query-text");
     if (encoder.empty() == query_embeddings.empty()) faults.push_back("give --encoder or --query-embeddings");
+    if (!prompt.empty() && encoder.empty()) faults.push_back("--prompt is the encoder's: it needs --encoder");
     if (!query_text.empty() && !query_embeddings.empty()) faults.push_back("--query-text needs --encoder");
     if (guard != "off" && model.empty()) faults.push_back("--guard " + guard + " needs --model, for its tokenizer");
   } else if (guard != "off") {
@@ -139,7 +135,7 @@ Explanation ExplainFromCorpus(const ExplainSettings& settings, const SelectionFl
     work.queries[0].tokens = tokenizer->Encode(query.text, false);
   }
   work.targets = settings.encoder.empty() ? StoredTarget(settings.query_embeddings, query.number, corpus.dim)
-                                          : Embed(query.text, settings.encoder, corpus);
+                                          : Embed(query.text, settings, corpus);
   std::vector<std::unique_ptr<index::Partition>> partitions;
   for (int p = 0; p < corpus.partitions; ++p) partitions.push_back(index::Partition::Open(corpus.folder, p));
   comm::InProcessWorld world(1);

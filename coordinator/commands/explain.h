@@ -10,8 +10,8 @@ namespace hullft::coordinator {
 
 struct ExplainSettings {
   bool explain = false;
-  std::string corpus, encoder, query_embeddings, queries, query_text, model;  // see the flags
-  int64_t query = 0;                                                          // record of --queries, row of --targets
+  std::string corpus, encoder, prompt, query_embeddings, queries, query_text, model;  // see the flags
+  int64_t query = 0;  // record of --queries, row of --targets
   int k = 200, margin = 32, columns = 100;
   std::string guard = "off", svg;
   double leak_threshold = 0.5;

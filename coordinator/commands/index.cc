@@ -8,13 +8,13 @@
 #include "coordinator/commands/commands.h"
 #include "coordinator/commands/index_build.h"
 #include "coordinator/commands/index_show.h"
+#include "coordinator/query_encoder.h"
 #include "coordinator/select/pool.h"
 #include "coordinator/text_line.h"
 #include "index/corpus.h"
 #include "index/export.h"
 #include "index/repair.h"
 #include "index/verify.h"
-#include "worker/encoder.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -114,13 +114,14 @@ std::string Subset(const std::string& metadata) {
 }
 
 int Search(const Arguments& args) {
-  std::string text, folder, encoder_dir;
+  std::string text, folder, encoder_dir, prompt;
   int k = 5, bytes = 160, effort = 0;
   bool json = false;
   OptionTable table("hullft index search", "Shows the sequences nearest to a text: does the index make sense?");
   table.AddPositional("text", &text, "what to look for").Required();
   table.AddPositional("corpus", &folder, "folder of the corpus").Required();
   table.Add("encoder", &encoder_dir, "folder of the encoder that the corpus was built with").Required();
+  table.Add("prompt", &prompt, kQueryPromptHelp);
   table.Add("k", &k, "neighbours to show").Range(1, 1000000);
   table.Add("search-effort", &effort, "nprobe of an IVF, efSearch of HNSW; 0: what the build's measurement chose")
       .Range(0, 1e6);
@@ -131,13 +132,7 @@ int Search(const Arguments& args) {
   if (text.empty() || !IsValidUtf8(text))
     throw Error(Code::kUsage, "the text is empty or not valid UTF-8", "quote it for the shell");
   const index::CorpusInfo info = index::ReadCorpusInfo(folder);
-  const auto encoder = worker::Encoder::Load({.model_dir = encoder_dir});
-  if (encoder->digest() != info.encoder_digest) {
-    throw Error(Code::kData,
-                fmt::format("{} was built with the encoder {}, {} is {}", folder, info.encoder_digest, encoder_dir,
-                            encoder->digest()),
-                "give the encoder that the corpus was built with, or build the corpus with this one");
-  }
+  const auto encoder = LoadQueryEncoder(encoder_dir, prompt, info, 0);
   std::vector<float> query(static_cast<size_t>(encoder->dim()));
   const std::string_view texts[] = {text};
   encoder->Embed(texts, query);
@@ -175,10 +170,13 @@ int Export(const Arguments& args) {
   s.jsonl = jsonl;
   s.npy = npy;
   const index::CorpusInfo info = index::ExportCorpus(s);
+  const index::EncoderUse& use = info.encoder_use;
   fmt::print(
-      "{} sequences in {} and {}\nhullft index import --jsonl {} --npy {} --keep-ids --encoder-digest {} --model MODEL "
-      "--output CORPUS\n",
-      info.sequences, jsonl, npy, jsonl, npy, info.encoder_digest);
+      "{} sequences in {} and {}\nhullft index import --jsonl {} --npy {} --keep-ids --encoder-digest {}{}{} --model "
+      "MODEL --output CORPUS\n",
+      info.sequences, jsonl, npy, jsonl, npy, info.encoder_digest,
+      use.prompt.empty() ? "" : " --prompt '" + use.prompt + "'",
+      use.long_texts == "cut" ? "" : " --long-texts " + use.long_texts);
   return 0;
 }
 

@@ -45,6 +45,18 @@ void AddModels(OptionTable* table, BuildOptions* o) {
              "of the encoder that made given embeddings, where it is not at hand (hullft index info shows it)");
 }
 
+// A corpus that grows has these already.
+void AddEncoderUse(OptionTable* table, BuildOptions* o) {
+  table
+      ->Add("long-texts", &o->models.use.long_texts,
+            "those beyond the encoder's limit: their end is cut off, or their parts' vectors are averaged; queries "
+            "follow")
+      .OneOf({"cut", "average"});
+  table->Add("prompt", &o->models.use.prompt,
+             "put before every sequence for the encoder: a name in its config_sentence_transformers.json; empty: its "
+             "default; queries follow, unless hullft run names another");
+}
+
 void AddEmbeddings(OptionTable* table, BuildOptions* o) {
   table->Add("embeddings", &o->settings.embeddings,
              ".npy, float32 [records][width], or a flat index file of FAISS: row i belongs to good record i of the "
@@ -124,6 +136,7 @@ int IndexBuild(const Arguments& args) {
                         kGoesOn);
   AddInput(&table, &o);
   AddModels(&table, &o);
+  AddEncoderUse(&table, &o);
   AddEmbeddings(&table, &o);
   AddOutput(&table, &o, "of all that is read; at least the shards that will serve it");
   AddType(&table, &o);
@@ -141,7 +154,8 @@ int IndexAdd(const Arguments& args) {
   OptionTable table("hullft index add",
                     std::string("Adds files to a corpus as another generation, in partitions of its own: what is there "
                                 "keeps its files, ids and results. Texts that the corpus has are left out. The corpus "
-                                "can be used meanwhile, and has grown when the command ends.") +
+                                "can be used meanwhile, and has grown when the command ends. The encoder is used "
+                                "as for what is there (prompt, long texts).") +
                         kGoesOn);
   table.Add("corpus", &o.settings.output, "folder of the corpus that is to grow").Required();
   AddInput(&table, &o);
@@ -173,6 +187,7 @@ int IndexImport(const Arguments& args) {
   table.Add("keep-ids", &o.settings.keep_ids, "records bring their ids, in a field \"id\", as exported ones do");
   AddReading(&table, &o);
   AddModels(&table, &o);
+  AddEncoderUse(&table, &o);
   AddOutput(&table, &o, "of all that is read; at least the shards that will serve it");
   AddType(&table, &o);
   AddIndex(&table, &o);

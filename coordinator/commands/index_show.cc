@@ -82,6 +82,8 @@ ordered_json ToJson(const index::CorpusInfo& info) {
           {"text_bytes", info.text_bytes},
           {"tokens", info.tokens},
           {"encoder_digest", info.encoder_digest},
+          {"prompt", info.encoder_use.prompt},
+          {"long_texts", info.encoder_use.long_texts},
           {"parts", parts},
           {"generations", generations},
           {"tokenizer_digest", info.tokenizer_digest}};
@@ -97,7 +99,10 @@ void PrintInfo(const index::CorpusInfo& info) {
       FormatBytes(static_cast<double>(disk_bytes)));
   PrintGenerations(info);
   PrintRecall(info);
-  fmt::print("encoder    {}\ntokenizer  {}\ndigest     {}\n", info.encoder_digest, info.tokenizer_digest, info.digest);
+  const index::EncoderUse& use = info.encoder_use;
+  fmt::print("encoder    {}{}{}\ntokenizer  {}\ndigest     {}\n", info.encoder_digest,
+             use.prompt.empty() ? "" : ", prompt '" + use.prompt + "'",
+             use.long_texts == "cut" ? "" : ", long texts averaged", info.tokenizer_digest, info.digest);
 }
 
 }  // namespace hullft::coordinator
