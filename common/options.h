@@ -13,8 +13,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,7 +46,7 @@ class Option {
 
  private:
   friend class OptionTable;
-  std::string name_, help_, default_text_, unit_, type_;
+  std::string name_, help_, default_text_, unit_, type_, group_;
   bool is_flag_ = false, required_ = false, was_set_ = false, part_of_result_ = true, is_positional_ = false;
   const std::vector<std::string>* list_ = nullptr;  // the target of a repeatable option
   bool list_begins_ = true;                         // the next value replaces the list, those after it are appended
@@ -60,7 +60,8 @@ class OptionTable {
  public:
   // command: "hullft run"; summary: one or more sentences for the top of --help.
   OptionTable(std::string command, std::string summary);
-  ~OptionTable();
+  OptionTable(const OptionTable&) = delete;  // pointers into it
+  OptionTable& operator=(const OptionTable&) = delete;
 
   // Bind *target to --name. T: bool (a flag: --name, --no-name), int, int64_t, double, std::string,
   // std::vector<std::string> (repeatable). target must outlive the table; its present value is the default.
@@ -98,14 +99,12 @@ class OptionTable {
   std::string Nearest(const std::string& name) const;
 
  private:
-  struct Entry;
+  class Parser;  // options_parse.cc
   Option& Insert(std::string name, std::string help, std::string type);
-  void ApplyFile(const std::string& path, std::vector<std::string>* faults);
-  void Set(Option& option, const std::string& text, const std::string& origin, std::vector<std::string>* faults);
-  Option* Find(std::string_view name) const;
+  Option* Find(std::string_view name);
 
   std::string command_, summary_, group_, example_;
-  std::vector<std::unique_ptr<Entry>> entries_;
+  std::deque<Option> options_;  // in the order added; pointers to them stay valid
   std::vector<Option*> positionals_;
 };
 

@@ -6,20 +6,24 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <thread>
 
 #include "common/error.h"
 #include "coordinator/journal.h"
 #include "coordinator/page/live.h"
+#include "coordinator/page/page.h"
 #include "coordinator/report.h"
+#include "coordinator/study/study.h"
 
 namespace hullft::coordinator {
 namespace {
 using Clock = std::chrono::steady_clock;
 
-constexpr int kThreads = 2, kRefreshSeconds = 2;
+constexpr int kThreads = 2, kRefreshSeconds = 2, kReportRefreshSeconds = 60;
 constexpr time_t kReadSeconds = 5;  // until a silent client is let go
+constexpr const char* kHtml = "text/html; charset=utf-8";
 
 bool IsLoopback(const std::string& address) {
   const bool numbers = address.find_first_not_of("0123456789.") == std::string::npos;  // no 127.0.0.1.example
@@ -33,19 +37,62 @@ std::string HostName(const std::string& host) {
   return name.starts_with("[") && name.ends_with("]") ? name.substr(1, name.size() - 2) : name;
 }
 
+// What is made of the journal: again when it has rows more, and no more often than a twentieth of the time.
+class OfJournal {
+ public:
+  explicit OfJournal(std::function<std::string()> make) : make_(std::move(make)) {}
+
+  std::string Text(int64_t rows_done) {
+    const std::lock_guard lock(mutex_);
+    const auto start = Clock::now();
+    if (rows_done == done_ || start < due_) return text_;
+    text_ = make_();
+    done_ = rows_done;
+    due_ = Clock::now() + 20 * (Clock::now() - start);
+    return text_;
+  }
+
+ private:
+  const std::function<std::string()> make_;
+  std::mutex mutex_;
+  std::string text_;
+  int64_t done_ = 0;
+  Clock::time_point due_;
+};
+
+std::string ResultsOf(const std::filesystem::path& folder) {
+  const JournalContent content = ReadJournal(folder / "results.jsonl");
+  return content.rows.empty() ? "" : SettingsTable(content.rows);
+}
+
+// The page of `hullft report`, on one thread: the machine is the run's.
+std::string ReportOf(const std::filesystem::path& folder) {
+  const auto definition = study::Definition::kRolling;
+  const study::Study study = study::MakeStudy(study::LoadRuns(folder, definition), definition);
+  return page::ReportPage(study, study::MakeFigures(study, 0, 1));
+}
+
 }  // namespace
 
 class LivePage::Server {
  public:
   Server(std::string address, int port, std::filesystem::path folder)
-      : address_(std::move(address)), folder_(std::move(folder)) {
+      : address_(std::move(address)),
+        folder_(std::move(folder)),
+        results_([this] { return ResultsOf(folder_); }),
+        report_([this] { return ReportOf(folder_); }) {
     SetLimits();
-    Route("/", "text/html; charset=utf-8", [this] {
+    Route("/", kHtml, kRefreshSeconds, [this](const RunStatus& status) {
       ++pages_served_;
-      return page::LiveHtml(Status(), folder_.string(), ResultsText());
+      return page::LiveHtml(status, folder_.string(), results_.Text(status.view.done));
     });
-    Route("/status.json", "application/json", [this] { return StatusJson(Status()); });
-    Route("/metrics", "text/plain; version=0.0.4", [this] { return PrometheusText(Status(), folder_.string()); });
+    Route("/report", kHtml, kReportRefreshSeconds, [this](const RunStatus& status) {
+      const std::string page = report_.Text(status.view.done);
+      return page.empty() ? "no query is finished yet\n" : page;
+    });
+    Route("/status.json", "application/json", kRefreshSeconds, StatusJson);
+    Route("/metrics", "text/plain; version=0.0.4", kRefreshSeconds,
+          [this](const RunStatus& status) { return PrometheusText(status, folder_.string()); });
     port_ = port == 0 ? http_.bind_to_any_port(address_) : http_.bind_to_port(address_, port) ? port : -1;
     if (port_ < 0) {
       throw Error(Code::kUsage, fmt::format("cannot listen on {}, port {}", address_, port),
@@ -95,12 +142,13 @@ class LivePage::Server {
     });
   }
 
+  // text: of a RunStatus.
   template <class Text>
-  void Route(const char* path, const char* type, const Text& text) {
-    http_.Get(path, [=](const httplib::Request& /*request*/, httplib::Response& response) {
+  void Route(const char* path, const char* type, int refresh_seconds, const Text& text) {
+    http_.Get(path, [=, this](const httplib::Request& /*request*/, httplib::Response& response) {
       try {
-        response.set_content(text(), type);
-        response.set_header("Refresh", std::to_string(kRefreshSeconds));
+        response.set_content(text(Status()), type);
+        response.set_header("Refresh", std::to_string(refresh_seconds));
       } catch (const std::exception& error) {  // the page is not worth a run
         response.status = 500;
         response.set_content(std::string(error.what()) + "\n", "text/plain; charset=utf-8");
@@ -113,28 +161,12 @@ class LivePage::Server {
     return status_;
   }
 
-  // The journal is read again when it has rows more, and no more often than a twentieth of the time.
-  std::string ResultsText() {
-    const std::lock_guard lock(results_mutex_);
-    const int64_t done = Status().view.done;
-    const auto start = Clock::now();
-    if (done == results_done_ || start < results_due_) return results_;
-    const JournalContent content = ReadJournal(folder_ / "results.jsonl");
-    results_ = content.rows.empty() ? "" : SettingsTable(content.rows);
-    results_done_ = done;
-    results_due_ = Clock::now() + 20 * (Clock::now() - start);
-    return results_;
-  }
-
   const std::string address_;
   const std::filesystem::path folder_;
   int port_ = -1;
   std::mutex mutex_;
   RunStatus status_;
-  std::mutex results_mutex_;
-  std::string results_;
-  int64_t results_done_ = 0;
-  Clock::time_point results_due_;
+  OfJournal results_, report_;
   std::atomic<int64_t> pages_served_ = 0;
   httplib::Server http_;
   std::thread thread_;

@@ -1,7 +1,8 @@
 // A page about a run while it goes on, served by rank 0 (--http PORT): the figures of `hullft status`, refreshed by the
-// browser itself, without a script. Also /status.json and /metrics (docs/formats/journal.md).
+// browser itself, without a script. /report is the page of `hullft report` from the rows so far. Also /status.json and
+// /metrics (docs/formats/journal.md).
 //
-// Read-only: nothing but GET of these three is answered, and nothing of a request enters an answer. On a loopback
+// Read-only: nothing but GET of these four is answered, and nothing of a request enters an answer. On a loopback
 // address requests whose Host is another name are refused, so that no web page elsewhere can read it through the
 // reader's browser. There is no password: on another address everybody who reaches the port reads along.
 // Thread safety: Show from one thread; requests are served on threads of its own.

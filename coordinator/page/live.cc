@@ -44,7 +44,8 @@ std::string LiveHtml(const RunStatus& status, const std::string& run, const std:
                       XmlEscaped(status.host), fmt::gmtime(updated));
   body += Bar(status.view) + TableHtml(Numbers(status.view)) + TableHtml(Workers(status.view));
   if (!results.empty())
-    body += "<h2>So far</h2>\n<div class=\"scroll\"><pre id=\"results\">" + XmlEscaped(results) + "</pre></div>\n";
+    body += "<h2>So far</h2>\n<div class=\"scroll\"><pre id=\"results\">" + XmlEscaped(results) +
+            "</pre></div>\n<p><a href=\"report\">All tables and plots of the rows so far</a></p>\n";
   return DocumentHtml("hullft: " + run, body, StatusJson(status));
 }
 

@@ -22,6 +22,10 @@ std::string Title(const Study& study) {
   return fmt::format("hullft: {} runs", study.runs.size());
 }
 
+std::string Count(size_t n, const char* one, const char* more) {
+  return fmt::format("{} {}", n, n == 1 ? one : more);
+}
+
 std::string Opening(const Study& study, const Figures& figures) {
   const SubsetFigures& all = figures.subsets.back();
   const char* definition = study.definition == study::Definition::kRolling
@@ -29,10 +33,10 @@ std::string Opening(const Study& study, const Figures& figures) {
                                : "bpb_first_window: the first window only, over the bytes of the whole document";
   std::string html = "<h1>" + XmlEscaped(Title(study)) + "</h1>\n<p>";
   html += fmt::format(
-      "{} queries, {} settings. Bits per byte ({}; windows of {} tokens) before and after finetuning on what each "
-      "method "
-      "chose. Per cent of untuned is 100 x mean after / mean before: lower is better.</p>\n",
-      all.queries, study.cells.size(), definition, study.runs.front().window);
+      "{}, {}. Bits per byte ({}; windows of {} tokens) before and after finetuning on what each method chose. "
+      "Per cent of untuned is 100 x mean after / mean before: lower is better.</p>\n",
+      Count(all.queries, "query", "queries"), Count(study.cells.size(), "setting", "settings"), definition,
+      study.runs.front().window);
   return html +
          "<nav><a href=\"#headline\">Table</a><a href=\"#quality\">Quality</a><a href=\"#curves\">N</a>"
          "<a href=\"#queries\">Queries</a><a href=\"#reconstruction\">Reconstruction</a>"

@@ -44,6 +44,8 @@ class LivePageTest : public ::testing::Test {
     std::ofstream journal(folder_ / "results.jsonl");
     for (int q = 0; q < 3; ++q) journal << ToJsonLine(SampleRow(q, kHostile, 2.0, 1.0)) << "\n";
     journal << "{\"key\": \"torn";  // a row that is being written
+    std::ofstream(folder_ / "provenance.json")
+        << nlohmann::json{{"identity", {{"--method", "hullft"}, {"--n", "20"}, {"model", kHostile}}}}.dump();
   }
   ~LivePageTest() override { fs::remove_all(base_); }
 
@@ -141,7 +143,7 @@ TEST_F(LivePageTest, OnlyReadingIsAnswered) {
   LivePage page("127.0.0.1", 0, folder_);
   page.Show(Status(12));
   for (const char* method : {"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get"}) {
-    for (const char* path : {"/", "/status.json", "/metrics", "/results.jsonl"}) {
+    for (const char* path : {"/", "/report", "/status.json", "/metrics", "/results.jsonl"}) {
       const std::string request =
           fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nx=1", method, path);
       const std::string answer = Raw(page, request);
@@ -193,6 +195,20 @@ TEST_F(LivePageTest, HostileTextsStayTexts) {
   std::istringstream lines(metrics->body);
   for (std::string line; std::getline(lines, line);)
     EXPECT_TRUE(line.starts_with("# ") || line.find("{run=\"") < line.find(' ')) << line;
+}
+
+TEST_F(LivePageTest, HasTheReportOfTheRowsSoFar) {
+  LivePage page("127.0.0.1", 0, folder_);
+  page.Show(Status(0));
+  httplib::Client client("127.0.0.1", PortOf(page));
+  EXPECT_THAT(client.Get("/report")->body, HasSubstr("no query is finished yet"));
+  page.Show(Status(3));
+  EXPECT_THAT(client.Get("/")->body, HasSubstr("href=\"report\""));
+  const auto report = client.Get("/report");
+  EXPECT_EQ(report->status, 200);
+  EXPECT_THAT(report->body, HasSubstr("3 queries, 1 setting."));
+  EXPECT_THAT(report->body, HasSubstr("<svg"));
+  EXPECT_THAT(report->body, Not(HasSubstr("<script>document")));
 }
 
 TEST_F(LivePageTest, AnswersOnlyUnderItsOwnHost) {  // a web page elsewhere cannot read it by a name of its own
