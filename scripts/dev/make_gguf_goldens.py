@@ -6,10 +6,14 @@ A development script; nothing in the build or the tests calls it. It needs Pytho
 usage: scripts/dev/make_gguf_goldens.py GOLDENS     (GOLDENS: tests/goldens)
 
 llama.gguf: models/llama_gqa_tied in float32, queries and keys turned as llama.cpp wants them, with the tokenizer gpt2_1000.
-gpt2.gguf: models/gpt2, its matrices transposed as llama.cpp wants them. types.gguf: a random tensor a type;
-types.safetensors: their values by gguf.dequantize.
+gpt2.gguf: models/gpt2, its matrices transposed as llama.cpp wants them. llama3.gguf, phi3.gguf, gemma.gguf, gemma2.gguf and
+gemma3.gguf: models/llama3_rope, phi3_longrope, gemma, gemma2 and gemma3_text, as convert_hf_to_gguf.py of llama.cpp lays
+them out: frequency factors in tensors, one added to Gemma's norms. What such a file cannot say differs from the folder:
+query_pre_attn_scalar is a head's width. types.gguf: a random tensor a type; types.safetensors: their values by
+gguf.dequantize.
 """
 import json
+import math
 import pathlib
 import sys
 
@@ -24,6 +28,13 @@ LLAMA = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_att
 GPT2 = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "ln_2": "ffn_norm", "mlp.c_fc": "ffn_up",
         "mlp.c_proj": "ffn_down", "transformer.wte": "token_embd", "transformer.wpe": "position_embd",
         "transformer.ln_f": "output_norm"}
+
+PHI3 = {"input_layernorm": "attn_norm", "self_attn.qkv_proj": "attn_qkv", "self_attn.o_proj": "attn_output",
+        "post_attention_layernorm": "ffn_norm", "mlp.gate_up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+        "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+GEMMA2 = dict(LLAMA, **{"post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
+                        "post_feedforward_layernorm": "post_ffw_norm", "self_attn.q_norm": "attn_q_norm",
+                        "self_attn.k_norm": "attn_k_norm"})
 
 
 def name_of(name, names, layers):
@@ -65,24 +76,89 @@ def finish(writer):
     writer.close()
 
 
-def llama(goldens, out):
-    config = json.loads((goldens / "models/llama_gqa_tied/config.json").read_text())
-    writer = gguf.GGUFWriter(out / "llama.gguf", "llama")
+def gated(goldens, out, name, architecture, model, names, more):
+    """A model of Llama's kind without a tokenizer; more(writer, config) adds what its architecture has of its own."""
+    config = json.loads((goldens / f"models/{model}/config.json").read_text())
+    writer = gguf.GGUFWriter(out / f"{name}.gguf", architecture)
     add_sizes(writer, config)
     writer.add_head_count_kv(config["num_key_value_heads"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
-    writer.add_rope_dimension_count(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
     writer.add_bos_token_id(config["bos_token_id"])
     writer.add_eos_token_id(config["eos_token_id"])
-    add_tokenizer(writer, goldens / "tokenizers/gpt2_1000.tokenizer.json")
-    for name, weight in load_file(goldens / "models/llama_gqa_tied/model.safetensors").items():
-        if ".q_proj." in name:
+    more(writer, config)
+    for tensor, weight in load_file(goldens / f"models/{model}/model.safetensors").items():
+        if architecture == "llama" and ".q_proj." in tensor:
             weight = permute(weight, config["num_attention_heads"])
-        if ".k_proj." in name:
+        if architecture == "llama" and ".k_proj." in tensor:
             weight = permute(weight, config["num_key_value_heads"])
-        writer.add_tensor(name_of(name, LLAMA, "model.layers."), np.ascontiguousarray(weight))
+        if architecture.startswith("gemma") and tensor.endswith("norm.weight"):
+            weight = weight + np.float32(1)
+        writer.add_tensor(name_of(tensor, names, "model.layers."), np.ascontiguousarray(weight))
     finish(writer)
+
+
+def add_rope(writer, config):
+    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+    writer.add_rope_dimension_count(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
+
+
+def add_llama(goldens):
+    def add(writer, config):
+        add_rope(writer, config)
+        add_tokenizer(writer, goldens / "tokenizers/gpt2_1000.tokenizer.json")
+    return add
+
+
+def add_llama3(writer, config):
+    """rope_freqs: what Llama 3's scaling divides each frequency by."""
+    add_rope(writer, config)
+    writer.add_key_length(config["head_dim"])
+    writer.add_value_length(config["head_dim"])
+    rope, dim = config["rope_parameters"], config["head_dim"]
+    original, factors = rope["original_max_position_embeddings"], []
+    for frequency in 1 / rope["rope_theta"] ** (np.arange(0, dim, 2, dtype=np.float32) / dim):
+        turns = original / (2 * math.pi / frequency)
+        if turns > rope["high_freq_factor"]:
+            factors.append(1)
+        elif turns < rope["low_freq_factor"]:
+            factors.append(rope["factor"])
+        else:
+            smooth = (turns - rope["low_freq_factor"]) / (rope["high_freq_factor"] - rope["low_freq_factor"])
+            factors.append(1 / ((1 - smooth) / rope["factor"] + smooth))
+    writer.add_tensor("rope_freqs.weight", np.array(factors, dtype=np.float32))
+
+
+def add_phi3(writer, config):
+    add_rope(writer, config)
+    rope, original = config["rope_parameters"], config["original_max_position_embeddings"]
+    writer.add_rope_scaling_orig_ctx_len(original)
+    writer.add_sliding_window(0)
+    scale = config["max_position_embeddings"] / original
+    writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(scale) / math.log(original)))
+    for kind in ("long", "short"):
+        writer.add_tensor(f"rope_factors_{kind}.weight", np.array(rope[f"{kind}_factor"], dtype=np.float32))
+
+
+def add_gemma(writer, config):
+    writer.add_key_length(config["head_dim"])
+    writer.add_value_length(config["head_dim"])
+
+
+def add_gemma2(writer, config):
+    add_gemma(writer, config)
+    writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
+    writer.add_final_logit_softcapping(config["final_logit_softcapping"])
+    writer.add_sliding_window(config["sliding_window"])
+
+
+def add_gemma3(writer, config):
+    add_gemma(writer, config)
+    rope = config["rope_parameters"]["full_attention"]
+    writer.add_rope_freq_base(rope["rope_theta"])
+    writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+    writer.add_rope_scaling_factor(rope["factor"])
+    writer.add_sliding_window(config["sliding_window"])
+    writer.add_uint32("gemma3.attention.sliding_window_pattern", 3)  # every third layer sees all, as in layer_types
 
 
 def gpt2(goldens, out):
@@ -129,7 +205,12 @@ def main():
     goldens = pathlib.Path(sys.argv[1])
     out = goldens / "gguf"
     out.mkdir(exist_ok=True)
-    llama(goldens, out)
+    gated(goldens, out, "llama", "llama", "llama_gqa_tied", LLAMA, add_llama(goldens))
+    gated(goldens, out, "llama3", "llama", "llama3_rope", LLAMA, add_llama3)
+    gated(goldens, out, "phi3", "phi3", "phi3_longrope", PHI3, add_phi3)
+    gated(goldens, out, "gemma", "gemma", "gemma", LLAMA, add_gemma)
+    gated(goldens, out, "gemma2", "gemma2", "gemma2", GEMMA2, add_gemma2)
+    gated(goldens, out, "gemma3", "gemma3", "gemma3_text", GEMMA2, add_gemma3)
     gpt2(goldens, out)
     types(out)
 

@@ -66,6 +66,8 @@ MODELS = {
                {"rope_theta": 10000.0}),
     "llama_dynamic_rope": ("LlamaConfig", dict(GATED, rope_parameters=dict(ROPE, rope_type="dynamic", factor=4.0)),
                            {"rope_theta": 10000.0, "rope_scaling": {"rope_type": "dynamic", "factor": 4.0}}),
+    "gemma": ("GemmaConfig", dict(GATED, num_key_value_heads=1, head_dim=8, rope_parameters=ROPE),
+              {"rope_theta": 10000.0, "hidden_act": "gelu"}),  # what the first files say
 }
 
 

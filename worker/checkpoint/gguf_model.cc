@@ -9,89 +9,22 @@
 
 #include "common/error.h"
 #include "worker/checkpoint/ggml_types.h"
+#include "worker/checkpoint/gguf_architectures.h"
 
 namespace hullft::worker {
 namespace {
 
 using nlohmann::json;
 
-// A key of the metadata, behind "ARCHITECTURE.", and the field of config.json that it becomes ("": none).
-struct Key {
-  const char* key;
-  const char* field;
-};
-
-// A tensor's name in the file, without ".weight" and ".bias", its name of Hugging Face, and how its matrix lies.
-struct Name {
-  const char* gguf;
-  const char* name;
-  TensorLayout layout = TensorLayout::kPlain;
-};
-
-struct Architecture {
-  const char* name;  // general.architecture
-  const char* model_type;
-  std::span<const Key> keys;
-  std::span<const Name> names, layer_names;
-  const char* layers;  // before a layer's number
-  bool interleaved;    // rows of queries and keys lie as ggml's rotation wants them
-};
-
-constexpr Key kLlamaKeys[] = {{"context_length", "max_position_embeddings"},
-                              {"embedding_length", "hidden_size"},
-                              {"block_count", "num_hidden_layers"},
-                              {"feed_forward_length", "intermediate_size"},
-                              {"attention.head_count", "num_attention_heads"},
-                              {"attention.head_count_kv", "num_key_value_heads"},
-                              {"attention.key_length", "head_dim"},
-                              {"attention.layer_norm_rms_epsilon", "rms_norm_eps"},
-                              {"rope.freq_base", "rope_theta"},
-                              {"attention.value_length", ""},
-                              {"rope.dimension_count", ""},
-                              {"vocab_size", ""}};
-constexpr Key kGpt2Keys[] = {{"context_length", "n_positions"},
-                             {"embedding_length", "n_embd"},
-                             {"block_count", "n_layer"},
-                             {"feed_forward_length", "n_inner"},
-                             {"attention.head_count", "n_head"},
-                             {"attention.layer_norm_epsilon", "layer_norm_epsilon"},
-                             {"vocab_size", ""}};
-
-constexpr Name kLlamaNames[] = {
-    {"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}};
-constexpr Name kLlamaLayerNames[] = {{"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
-                                     {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
-                                     {"attn_q_norm", "self_attn.q_norm"}, {"attn_k_norm", "self_attn.k_norm"},
-                                     {"attn_output", "self_attn.o_proj"}, {"ffn_norm", "post_attention_layernorm"},
-                                     {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
-                                     {"ffn_down", "mlp.down_proj"}};
-constexpr Name kGpt2Names[] = {{"token_embd", "transformer.wte"},
-                               {"position_embd", "transformer.wpe"},
-                               {"output_norm", "transformer.ln_f"},
-                               {"output", "lm_head"}};
-constexpr Name kGpt2LayerNames[] = {{"attn_norm", "ln_1"},
-                                    {"attn_qkv", "attn.c_attn", TensorLayout::kTransposed},
-                                    {"attn_output", "attn.c_proj", TensorLayout::kTransposed},
-                                    {"ffn_norm", "ln_2"},
-                                    {"ffn_up", "mlp.c_fc", TensorLayout::kTransposed},
-                                    {"ffn_down", "mlp.c_proj", TensorLayout::kTransposed}};
-
-constexpr Architecture kArchitectures[] = {
-    {"gpt2", "gpt2", kGpt2Keys, kGpt2Names, kGpt2LayerNames, "transformer.h.", false},
-    {"llama", "llama", kLlamaKeys, kLlamaNames, kLlamaLayerNames, "model.layers.", true},
-    {"qwen2", "qwen2", kLlamaKeys, kLlamaNames, kLlamaLayerNames, "model.layers.", false},
-    {"qwen3", "qwen3", kLlamaKeys, kLlamaNames, kLlamaLayerNames, "model.layers.", false},
-};
-
 [[noreturn]] void Fail(const GgufFile& file, const std::string& what) {
   throw Error(Code::kData, file.path() + ": " + what,
               "give the model as a Hugging Face folder (config.json, model.safetensors, tokenizer.json)");
 }
 
-const Architecture& ArchitectureOf(const GgufFile& file) {
+const GgufArchitecture& ArchitectureOf(const GgufFile& file) {
   const json& value = file.Get("general.architecture");
   std::vector<std::string> known;
-  for (const Architecture& architecture : kArchitectures) {
+  for (const GgufArchitecture& architecture : GgufArchitectures()) {
     if (value == architecture.name) return architecture;
     known.emplace_back(architecture.name);
   }
@@ -99,38 +32,26 @@ const Architecture& ArchitectureOf(const GgufFile& file) {
                          fmt::join(known, ", ")));
 }
 
-// Linear and yarn scaling of rotations; the others are kept in tensors or not at all.
-void AddRope(const GgufFile& file, const std::string& prefix, json* config) {
-  const json& type = file.Get(prefix + "rope.scaling.type");
-  if (type.is_null() || type == "none") return;
-  if (type != "linear" && type != "yarn")
-    Fail(file, prefix + "rope.scaling.type is " + type.dump() + ", not implemented");
-  json scaling = {{"rope_type", type}, {"factor", file.Get(prefix + "rope.scaling.factor")}};
-  if (const json& original = file.Get(prefix + "rope.scaling.original_context_length"); type == "yarn")
-    scaling["original_max_position_embeddings"] = original;
-  (*config)["rope_scaling"] = std::move(scaling);
-}
-
 // A key of the architecture that is neither known nor off may change the numbers.
-void RejectUnknown(const GgufFile& file, const Architecture& architecture) {
+void RejectUnknown(const GgufFile& file, const GgufArchitecture& architecture) {
   const std::string prefix = std::string(architecture.name) + ".";
   for (const auto& [key, value] : file.metadata()) {
     if (!key.starts_with(prefix)) continue;
-    const std::string rest = key.substr(prefix.size());
-    const bool known = rest.starts_with("rope.scaling.") ||
-                       std::ranges::any_of(architecture.keys, [&](const Key& k) { return rest == k.key; });
+    const auto is_it = [rest = key.substr(prefix.size())](const GgufKey& k) { return rest == k.key; };
+    const bool known =
+        std::ranges::any_of(architecture.keys, is_it) || std::ranges::any_of(architecture.own_keys, is_it);
     const bool off = value == false || (value.is_number() && value.get<double>() == 0);
     if (!known && !off) Fail(file, fmt::format("{} is {}, which is not implemented", key, value.dump()));
   }
 }
 
 // The Hugging Face name of a tensor, and how it lies; its own where the architecture has no such.
-std::pair<std::string, TensorLayout> NameOf(const Architecture& architecture, const std::string& name) {
+std::pair<std::string, TensorLayout> NameOf(const GgufArchitecture& architecture, const std::string& name) {
   const size_t dot = name.rfind('.');
   if (dot == std::string::npos) return {name, TensorLayout::kPlain};
   std::string part = name.substr(0, dot), prefix;
   const std::string leaf = name.substr(dot);  // ".weight" or ".bias"
-  std::span<const Name> names = architecture.names;
+  std::span<const GgufName> names = architecture.names;
   if (part.starts_with("blk.")) {
     const size_t end = part.find('.', 4);
     if (end == std::string::npos) return {name, TensorLayout::kPlain};
@@ -138,7 +59,7 @@ std::pair<std::string, TensorLayout> NameOf(const Architecture& architecture, co
     part = part.substr(end + 1);
     names = architecture.layer_names;
   }
-  for (const Name& entry : names) {
+  for (const GgufName& entry : names) {
     if (part != entry.gguf) continue;
     const bool turned = architecture.interleaved && (part == "attn_q" || part == "attn_k");
     const TensorLayout layout = turned              ? TensorLayout::kInterleaved
@@ -166,16 +87,77 @@ TensorView ViewOf(const GgufFile& file, const std::string& name, const GgufTenso
           file.data().subspan(tensor.offset, static_cast<size_t>(bytes))};
 }
 
+// The values of a tensor that is no weight: factors of the rotations' frequencies.
+std::vector<float> Factors(const GgufFile& file, const std::string& name) {
+  const auto found = file.tensors().find(name);
+  if (found == file.tensors().end()) Fail(file, "tensor " + name + " is missing");
+  const TensorView view = ViewOf(file, name, found->second);
+  std::vector<float> values(static_cast<size_t>(ElementCount(view.shape)));
+  CopyAsFloat32(name, view, values);
+  return values;
+}
+
+constexpr const char *kFactors = "rope_freqs.weight", *kShort = "rope_factors_short.weight",
+                     *kLong = "rope_factors_long.weight";
+
+// Scaling of rotations: linear and yarn by numbers; by a factor for each frequency, which is what Llama 3's comes to;
+// and by two lists of such factors, for short and for long sequences.
+void AddRope(const GgufFile& file, const std::string& prefix, json* config) {
+  const json &type = file.Get(prefix + "rope.scaling.type"),
+             &original = file.Get(prefix + "rope.scaling.original_context_length"),
+             &attention = file.Get(prefix + "rope.scaling.attn_factor");
+  const bool scaled = !type.is_null() && type != "none", same = file.tensors().contains(kFactors);
+  json scaling;
+  if (same || file.tensors().contains(kLong)) {
+    if (scaled && type != "longrope")
+      Fail(file, fmt::format("{}rope.scaling.type is {} beside the tensor {}", prefix, type.dump(), kFactors));
+    scaling = {{"rope_type", "longrope"},
+               {"short_factor", Factors(file, same ? kFactors : kShort)},
+               {"long_factor", Factors(file, same ? kFactors : kLong)},
+               {"attention_factor", attention.is_null() ? json(1) : attention}};
+  } else if (scaled && (type == "linear" || type == "yarn")) {
+    scaling = {{"rope_type", type}, {"factor", file.Get(prefix + "rope.scaling.factor")}};
+  } else if (scaled) {
+    Fail(file, prefix + "rope.scaling.type is " + type.dump() + ", not implemented");
+  } else {
+    return;
+  }
+  if (type != "linear" && !original.is_null()) scaling["original_max_position_embeddings"] = original;
+  (*config)["rope_scaling"] = std::move(scaling);
+}
+
+// What depends on a head's width: the width itself, how much of it is rotated, and the scale of products.
+void AddHead(const GgufFile& file, const GgufArchitecture& architecture, json* config) {
+  const std::string prefix = std::string(architecture.name) + ".";
+  const json &heads = file.Get(prefix + "attention.head_count"), &width = file.Get(prefix + "embedding_length"),
+             &given = file.Get(prefix + "attention.key_length"), &turned = file.Get(prefix + "rope.dimension_count");
+  if (!heads.is_number_unsigned() || heads.get<uint64_t>() == 0 || !width.is_number_unsigned())
+    Fail(file, prefix + "attention.head_count and embedding_length must be whole numbers from 1 up");
+  const json by_width = width.get<uint64_t>() / heads.get<uint64_t>(), head = given.is_null() ? by_width : given;
+  (*config)["head_dim"] = head;
+  if (*architecture.head_scale != '\0')
+    (*config)[architecture.head_scale] =
+        config->value("num_hidden_layers", json()) == architecture.whole_width_layers ? by_width : head;
+  if (turned.is_null() || turned == head) return;
+  if (!architecture.partly_rotated || !turned.is_number_unsigned() || !head.is_number_unsigned() ||
+      turned.get<uint64_t>() > head.get<uint64_t>())
+    Fail(file, fmt::format("{}rope.dimension_count is {}, a head has {}", prefix, turned.dump(), head.dump()));
+  // The reader cuts width x factor off to a whole number: a little more keeps rounding from taking one away.
+  (*config)["partial_rotary_factor"] = (turned.get<double>() + 1e-6) / head.get<double>();
+}
+
 }  // namespace
 
 json GgufConfig(const GgufFile& file) {
-  const Architecture& architecture = ArchitectureOf(file);
+  const GgufArchitecture& architecture = ArchitectureOf(file);
   const std::string prefix = std::string(architecture.name) + ".";
   RejectUnknown(file, architecture);
   json config = {{"model_type", architecture.model_type}};
-  for (const Key& key : architecture.keys) {
-    const json& value = file.Get(prefix + key.key);
-    if (*key.field != '\0' && !value.is_null()) config[key.field] = value;
+  for (const auto& keys : {architecture.keys, architecture.own_keys}) {
+    for (const GgufKey& key : keys) {
+      const json& value = file.Get(prefix + key.key);
+      if (*key.field != '\0' && !value.is_null() && value != 0) config[key.field] = value;  // 0: there is no window
+    }
   }
   const auto tokens = file.tensors().find("token_embd.weight");
   if (tokens == file.tensors().end() || tokens->second.shape.size() != 2) Fail(file, "token_embd.weight is no matrix");
@@ -188,22 +170,17 @@ json GgufConfig(const GgufFile& file) {
   if (gpt2) return config;
   AddRope(file, prefix, &config);
   if (config["model_type"] == "llama" && file.tensors().contains("blk.0.attn_q.bias")) config["attention_bias"] = true;
-  const json &heads = file.Get(prefix + "attention.head_count"), &width = file.Get(prefix + "embedding_length"),
-             &given = file.Get(prefix + "attention.key_length"), &turned = file.Get(prefix + "rope.dimension_count");
-  if (!heads.is_number_unsigned() || heads.get<uint64_t>() == 0 || !width.is_number_unsigned())
-    Fail(file, prefix + "attention.head_count and embedding_length must be whole numbers from 1 up");
-  const json head = given.is_null() ? json(width.get<uint64_t>() / heads.get<uint64_t>()) : given;
-  if (!turned.is_null() && turned != head)
-    Fail(file, fmt::format("{}rope.dimension_count is {}, a head has {}", prefix, turned.dump(), head.dump()));
-  config["head_dim"] = head;
+  AddHead(file, architecture, &config);
   return config;
 }
 
 std::map<std::string, TensorView> GgufTensors(const GgufFile& file) {
-  const Architecture& architecture = ArchitectureOf(file);
+  const GgufArchitecture& architecture = ArchitectureOf(file);
   std::map<std::string, TensorView> views;
   for (const auto& [name, tensor] : file.tensors()) {
+    if (name == kFactors || name == kShort || name == kLong) continue;  // in GgufConfig
     TensorView view = ViewOf(file, name, tensor);
+    if (architecture.norms_hold_one && name.ends_with("norm.weight")) view.shift = -1;
     auto [hf_name, layout] = NameOf(architecture, name);
     view.layout = layout;
     if (layout == TensorLayout::kTransposed) {

@@ -1,5 +1,5 @@
 // The model inside a GGUF file, with the names that Hugging Face gives it: its config.json and its tensors. The
-// architectures are a table in gguf_model.cc. No Torch here. Thread safety: free functions.
+// architectures are a table in gguf_architectures.cc. No Torch here. Thread safety: free functions.
 #pragma once
 
 #include <map>

@@ -198,6 +198,7 @@ void CopyInOrder(const std::string& name, const TensorView& tensor, std::span<fl
                             tensor.dtype),
                 "convert the checkpoint to float32, float16 or bfloat16");
   }
+  if (tensor.shift != 0) std::ranges::transform(out, out.begin(), [&](float x) { return x + tensor.shift; });
 }
 
 }  // namespace

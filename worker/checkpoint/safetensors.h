@@ -32,6 +32,7 @@ struct TensorView {
   std::span<const std::byte> bytes;
   TensorLayout layout = TensorLayout::kPlain;
   int64_t heads = 1;
+  float shift = 0;  // added to every value that is read
 };
 
 class SafetensorsFile {

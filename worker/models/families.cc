@@ -34,6 +34,7 @@ constexpr Family kFamilies[] = {
     {"qwen3", "Qwen 3", "qwen3", ReadQwen3},
     {"phi3", "Phi-3, Phi-3.5, Phi-4-mini", "phi3, phi3_longrope, phi3_longrope_short", ReadPhi3},
     {"olmo2", "OLMo 2", "olmo2", ReadOlmo2},
+    {"gemma", "Gemma (2B, 7B)", "gemma", ReadGemma1},
     {"gemma2", "Gemma 2", "gemma2", ReadGemma2},
     {"gemma3_text", "Gemma 3 (270M, 1B)", "gemma3_text", ReadGemma3},
 };

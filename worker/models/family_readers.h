@@ -22,6 +22,7 @@ DecoderShape ReadQwen2(ConfigReader& config);
 DecoderShape ReadQwen3(ConfigReader& config);
 DecoderShape ReadPhi3(ConfigReader& config);
 DecoderShape ReadOlmo2(ConfigReader& config);
+DecoderShape ReadGemma1(ConfigReader& config);
 DecoderShape ReadGemma2(ConfigReader& config);
 DecoderShape ReadGemma3(ConfigReader& config);
 

@@ -137,15 +137,31 @@ static void ReadGemma3Ropes(ConfigReader& config, DecoderShape* shape) {
   for (LayerKind& layer : shape->layers) layer.rope = layer.window > 0 ? 1 : 0;
 }
 
-// What Gemma 2 and 3 share; without layer_types all layers but every `every`-th have the window.
-static DecoderShape ReadGemma(ConfigReader& config, size_t every) {
+// What all of Gemma share.
+static DecoderShape ReadGemmaSizes(ConfigReader& config) {
   DecoderShape shape = ReadGatedSizes(config);
   if (!config.Has("head_dim")) throw config.Unsupported("head_dim", "it is needed");
-  shape.activation = ReadActivation(config, "hidden_activation", "gelu_pytorch_tanh");
   shape.tied = config.Flag("tie_word_embeddings", true);
   shape.qkv_bias = shape.out_bias = config.Flag("attention_bias", false);
   shape.norm_adds_one = true;
   shape.embedding_scale = std::sqrt(static_cast<double>(shape.width));
+  return shape;
+}
+
+// Files of the first release say "gelu" and mean its approximation by tanh, as transformers takes it.
+DecoderShape ReadGemma1(ConfigReader& config) {
+  DecoderShape shape = ReadGemmaSizes(config);
+  shape.ropes = {Rope(config, {shape.head_width, shape.positions})};
+  const Activation named = ReadActivation(config, "hidden_act", "gelu_pytorch_tanh");
+  shape.activation = named == Activation::kGelu ? Activation::kGeluTanh : named;
+  config.RejectUnknown({"attention_dropout"});
+  return shape;
+}
+
+// What Gemma 2 and 3 share; without layer_types all layers but every `every`-th have the window.
+static DecoderShape ReadGemma(ConfigReader& config, size_t every) {
+  DecoderShape shape = ReadGemmaSizes(config);
+  shape.activation = ReadActivation(config, "hidden_activation", "gelu_pytorch_tanh");
   const double scale = 1 / std::sqrt(config.Number("query_pre_attn_scalar", 256));
   for (LayerKind& layer : shape.layers) layer.scale = scale;
   ReadWindows(
