@@ -48,6 +48,12 @@ Kept KeptOfGated(const DecoderShape& shape) {
   return {4 * D + attention + 2 * F, 5 * D + attention + 3 * F};
 }
 
+// With a soft cap (Gemma 2) a layer keeps its scores behind the tanh and behind the softmax, [H, T, T] each. Measured,
+// with what the allocator holds back of those in between: 4 a layer and one more (2026-11-24, docs/performance.md).
+int64_t KeptOfScores(const DecoderShape& shape) {
+  return shape.attention_cap > 0 ? (4 * static_cast<int64_t>(shape.layers.size()) + 1) * shape.heads : 0;
+}
+
 std::string Gb(int64_t bytes) {
   return fmt::format("{:.2f} GB", static_cast<double>(bytes) / 1e9);
 }
@@ -106,6 +112,7 @@ ModelShape ReadModelShape(const std::filesystem::path& folder) {
   const Kept kept = decoder.rms_norm ? KeptOfGated(decoder) : Kept{KeptOfPlain(decoder), KeptOfPlain(decoder)};
   shape.kept_floats = shape.layers * kept.all;
   shape.kept_frozen = shape.layers * kept.frozen;
+  shape.score_floats = KeptOfScores(decoder);
   return shape;
 }
 
@@ -139,7 +146,8 @@ void PlanAdapters(const ModelShape& shape, const AdapterOptions& adapter, Memory
 MemoryPlan PlanMemory(const ModelShape& shape, int64_t tokens, int workers, int lanes, const AdapterOptions& adapter) {
   HULLFT_CHECK(workers >= 1 && lanes >= 1);
   MemoryPlan plan{workers, lanes, tokens, kFloat * shape.parameters, 4 * kFloat * shape.parameters};
-  plan.kept_bytes = kFloat * (shape.kept_floats * tokens + std::min(tokens, kLogitRows) * shape.vocabulary);
+  plan.kept_bytes = kFloat * (shape.kept_floats * tokens + shape.score_floats * tokens * tokens +
+                              std::min(tokens, kLogitRows) * shape.vocabulary);
   if (adapter.lora()) PlanAdapters(shape, adapter, &plan);
   return plan;
 }

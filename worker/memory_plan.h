@@ -22,6 +22,7 @@ struct ModelShape {
   int64_t layers = 0;
   std::vector<AdapterPlace> places = {};    // of one layer; AdapterPlace::weight is an index into the next
   std::vector<int64_t> layer_weights = {};  // elements
+  int64_t score_floats = 0;                 // of a pair of tokens: attention whose scores are kept whole
   int64_t kept_frozen = 0;  // kept_floats when adapters are trained, without the inputs of adapted projections
 };
 

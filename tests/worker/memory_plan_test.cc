@@ -39,6 +39,20 @@ TEST(MemoryPlan, BaseOnceAndFourCopiesALane) {
   EXPECT_EQ(PlanMemory(shape, 1000, 1, 1).kept_bytes, 4 * (500 * 1000 + 256 * 1000));  // one chunk of logits
 }
 
+// Soft caps make the attention's scores whole: as measured, four of [heads, T, T] a layer and one more.
+TEST(MemoryPlan, CappedAttentionKeepsItsScores) {
+  const fs::path models = fs::path(HULLFT_GOLDENS) / "models";
+  ModelShape shape = ReadModelShape(models / "gemma2");  // 4 layers, 4 heads
+  EXPECT_EQ(shape.score_floats, (4 * 4 + 1) * 4);
+  EXPECT_EQ(ReadModelShape(models / "gemma3_text").score_floats, 0);
+  const int64_t with = PlanMemory(shape, 64, 1, 1).kept_bytes;
+  const AdapterOptions adapter{.kind = "lora", .rank = 2};
+  const int64_t adapted = PlanMemory(shape, 64, 1, 1, adapter).kept_bytes;
+  shape.score_floats = 0;
+  EXPECT_EQ(with - PlanMemory(shape, 64, 1, 1).kept_bytes, 4 * 68 * 64 * 64);
+  EXPECT_EQ(adapted - PlanMemory(shape, 64, 1, 1, adapter).kept_bytes, 4 * 68 * 64 * 64);
+}
+
 TEST(MemoryPlan, AdaptersTakeTheirOwnCopiesAndTheMergedWeights) {
   ModelShape shape{1'000'000, 1000, 500};
   shape.layers = 3;
