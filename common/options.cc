@@ -150,8 +150,8 @@ Option& OptionTable::AddPositional(std::string name, std::vector<std::string>* t
   return option;
 }
 
-void OptionTable::Example(std::string command_line) {
-  example_ = std::move(command_line);
+void OptionTable::Example(const std::string& command_line) {
+  examples_ += "  " + command_line + "\n";
 }
 
 std::vector<const Option*> OptionTable::options() const {

@@ -77,8 +77,8 @@ class OptionTable {
   Option& AddPositional(std::string name, std::string* target, std::string help);
   // All the words without dashes that are left; after every other positional.
   Option& AddPositional(std::string name, std::vector<std::string>* target, std::string help);
-  // A command line to show under --help, as one would type it.
-  void Example(std::string command_line);
+  // A command line to show under --help, as one would type it; one after the other where there are several.
+  void Example(const std::string& command_line);
 
   // Fills the targets. Returns true when the call only asked for --help, --print-config, --completion or --markdown
   // (served on standard output). Throws kUsage for anything wrong, with all faults in one message.
@@ -103,7 +103,7 @@ class OptionTable {
   Option& Insert(std::string name, std::string help, std::string type);
   Option* Find(std::string_view name);
 
-  std::string command_, summary_, group_, example_;
+  std::string command_, summary_, group_, examples_;
   std::deque<Option> options_;  // in the order added; pointers to them stay valid
   std::vector<Option*> positionals_;
 };

@@ -30,7 +30,7 @@ std::string OptionTable::Help() const {
   text += fmt::format("\nEverywhere:\n{:<30}{}\n{:<30}{}\n{:<30}{}\n", "  --config text",
                       "read `key = value` lines first; flags win", "  --print-config",
                       "print the settings that would be used and end", "  --help", "this text");
-  if (!example_.empty()) text += "\nExample:\n  " + example_ + "\n";
+  if (!examples_.empty()) text += "\nExample:\n" + examples_;
   return text;
 }
 

@@ -4,77 +4,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cinttypes>
 #include <cstdio>
-#include <functional>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <vector>
 
 #include "common/error.h"
-#include "common/figures.h"
-#include "common/files.h"
 #include "common/options.h"
 #include "common/progress.h"
 #include "coordinator/adapter_flags.h"
 #include "coordinator/commands/commands.h"
+#include "coordinator/commands/plan_rates.h"
 
 namespace hullft::coordinator {
 namespace {
-
-// An option that a measured figure may stand in for.
-struct Rate {
-  const Option* option;
-  double* value;
-  std::function<std::optional<double>(const Figures&)> measured;
-};
-
-std::function<std::optional<double>(const Figures&)> Named(const std::string& name) {
-  return [name](const Figures& figures) { return figures.Value(name); };
-}
-
-// Of the longest sequences measured: the rate grows with them.
-std::optional<double> MeasuredGradientGflops(const Figures& figures) {
-  std::optional<double> gflops;
-  int64_t longest = 0;
-  for (const Figure& figure : figures.all()) {
-    int64_t tokens = 0;
-    char end = 0;  // what must not follow the name
-    if (std::sscanf(figure.name.c_str(), "finetune.T%" SCNd64 ".gflops%c", &tokens, &end) != 1 || tokens < longest)
-      continue;
-    if (!figure.name.ends_with(".gflops")) continue;
-    longest = tokens;
-    gflops = figure.value;
-  }
-  return gflops;
-}
-
-// Puts measured figures in the place of defaults; later files win, flags win over all. Returns a line for each figure
-// taken. Throws kData for a file that hullft bench did not write or that has none of the figures.
-std::vector<std::string> TakeRates(const std::vector<std::string>& files, const std::vector<Rate>& rates) {
-  std::map<std::string, std::string> lines;  // by option
-  for (const std::string& file : files) {
-    const Figures figures = Figures::Parse(ReadFile(file), file);
-    bool any = false;
-    for (const Rate& rate : rates) {
-      const std::optional<double> value = rate.measured(figures);
-      if (!value) continue;
-      any = true;
-      if (rate.option->was_set()) continue;
-      *rate.value = *value;
-      lines[rate.option->name()] = fmt::format("--{} {:.4g}, from {}", rate.option->name(), *value, file);
-    }
-    if (!any) {
-      throw Error(Code::kData,
-                  fmt::format("{}: figures of '{}' have no rate that a plan uses", file, figures.subject()),
-                  "give files of hullft bench machine, finetune, cluster or index");
-    }
-  }
-  std::vector<std::string> result;
-  for (auto& [option, line] : lines) result.push_back(std::move(line));
-  return result;
-}
 
 std::string Time(double seconds) {
   return seconds < 1 ? fmt::format("{:.3g} ms", 1000 * seconds) : FormatDuration(seconds);
@@ -135,84 +77,60 @@ void PrintJson(const PlanSettings& s, const Plan& p) {
   std::printf("%s\n", json.dump(2).c_str());
 }
 
+void BindCorpus(OptionTable* table, PlanSettings* s) {
+  table->Group("Corpus");
+  table->Add("corpus-sequences", &s->corpus_sequences, "sequences in the corpus").Range(1, 1e13);
+  table->Add("dim", &s->dim, "width of the embeddings").Range(1, 65536);
+  table->Add("sequence-bytes", &s->sequence_bytes, "mean UTF-8 bytes of a sequence").Range(1, 1e9);
+  table->Add("sequence-tokens", &s->sequence_tokens, "mean tokens of a sequence").Range(1, 1e9);
+  table->Add("index", &s->index, "Flat, IVFn,Flat, IVFn,SQ8, IVFn,PQm or HNSWm, as in hullft index build");
+  table->Add("embedding-dtype", &s->embedding_dtype, "as which embeddings are stored").OneOf({"f32", "f16", "bf16"});
+}
+
+void BindCluster(OptionTable* table, PlanSettings* s) {
+  table->Group("Cluster");
+  table->Add("nodes", &s->nodes, "nodes, one shard each").Range(1, 1e6);
+  table->Add("workers-per-node", &s->workers_per_node, "workers (GPUs, or CPU cores) of a node").Range(1, 4096);
+  table->Add("cores-per-node", &s->cores_per_node, "of a node, that build the corpus").Range(1, 4096);
+  table->Add("node-memory-gb", &s->node_memory_gb, "of a node, GB").Range(1e-3, 1e6);
+  table->Add("queries-per-worker", &s->queries_per_worker, "queries finetuned at a time by one worker").Range(1, 1024);
+  table->Add("network-gbs", &s->network_gbs, "network bandwidth of a node, GB/s").Range(1e-6, 1e6);
+  table->Add("network-latency-us", &s->network_latency_us, "time of one small message").Range(0, 1e9).Unit("us");
+}
+
+void BindRun(OptionTable* table, PlanSettings* s) {
+  table->Group("Run");
+  table->Add("queries", &s->queries, "queries of the run").Range(1, 1e12);
+  table->Add("query-tokens", &s->query_tokens, "mean tokens of a query").Range(1, 1e9);
+  table->Add("batch", &s->batch, "queries of one round").Range(1, 65536);
+  table->Add("k", &s->k, "pool size").Range(1, 1e6);
+  table->Add("margin", &s->margin, "candidates beyond K for exact re-scoring").Range(0, 1e6);
+  table->Add("n", &s->n, "multiset size").Range(1, 1e6);
+  table->Add("distinct", &s->distinct, "distinct sequences in a multiset").Range(1, 1e6);
+  table->Add("refresh", &s->refresh, "steps that share a gradient").Range(1, 1e6);
+  table->Add("max-length", &s->max_length, "tokens of a training sequence at most").Range(1, 1e6);
+  BindAdapter(table, &s->adapter);
+  table->Add("model", &s->model, "folder of the language model: its config.json says parameters and memory");
+  table->Add("model-parameters", &s->model_parameters, "of the language model, without --model").Range(1, 1e13);
+  table->Add("vocabulary", &s->vocabulary, "tokens of its vocabulary, without --model").Range(1, 1e9);
+  table->Add("pool", &s->pool, "knn: Frank-Wolfe over the K nearest; global: over the whole corpus")
+      .OneOf({"knn", "global"});
+  table->Add("iterations", &s->iterations, "Frank-Wolfe updates of one query in global mode").Range(1, 1e6);
+}
+
 }  // namespace
 
 int PlanCommand(const Arguments& args) {
   PlanSettings s;
-  std::vector<std::string> rates;
   bool json = false, corpus_table = false;
   OptionTable table("hullft plan",
                     "Memory, disk, network and time per query of a planned cluster, from measured rates.");
-  table.Group("Corpus");
-  table.Add("corpus-sequences", &s.corpus_sequences, "sequences in the corpus").Range(1, 1e13);
-  table.Add("dim", &s.dim, "width of the embeddings").Range(1, 65536);
-  table.Add("sequence-bytes", &s.sequence_bytes, "mean UTF-8 bytes of a sequence").Range(1, 1e9);
-  table.Add("sequence-tokens", &s.sequence_tokens, "mean tokens of a sequence").Range(1, 1e9);
-  table.Add("index", &s.index, "Flat, IVFn,Flat, IVFn,SQ8, IVFn,PQm or HNSWm, as in hullft index build");
-  table.Add("embedding-dtype", &s.embedding_dtype, "as which embeddings are stored").OneOf({"f32", "f16", "bf16"});
+  BindCorpus(&table, &s);
   table.Add("table", &corpus_table,
             "print a Markdown table of corpora of 1e6, 1e8 and 2.1e8 sequences on 1 to 64 nodes instead");
-  table.Group("Cluster");
-  table.Add("nodes", &s.nodes, "nodes, one shard each").Range(1, 1e6);
-  table.Add("workers-per-node", &s.workers_per_node, "workers (GPUs, or CPU cores) of a node").Range(1, 4096);
-  table.Add("cores-per-node", &s.cores_per_node, "of a node, that build the corpus").Range(1, 4096);
-  table.Add("node-memory-gb", &s.node_memory_gb, "of a node, GB").Range(1e-3, 1e6);
-  table.Add("queries-per-worker", &s.queries_per_worker, "queries finetuned at a time by one worker").Range(1, 1024);
-  table.Add("network-gbs", &s.network_gbs, "network bandwidth of a node, GB/s").Range(1e-6, 1e6);
-  table.Add("network-latency-us", &s.network_latency_us, "time of one small message").Range(0, 1e9).Unit("us");
-  table.Group("Rates (given here, or else measured, or else docs/performance.md's)");
-  table.Add(
-      "rates", &rates,
-      "figures that hullft bench machine, finetune, cluster or index wrote with --output, measured with the threads of "
-      "one worker or shard; may be repeated");
-  std::vector<Rate> taken = {
-      {&table.Add("worker-gflops", &s.worker_gflops, "float32 GFLOP/s that one worker reaches in finetuning")
-            .Range(1e-3, 1e9),
-       &s.worker_gflops, MeasuredGradientGflops},
-      {&table.Add("worker-memory-gbs", &s.worker_memory_gbs, "memory bandwidth of one worker, GB/s").Range(1e-3, 1e6),
-       &s.worker_memory_gbs, Named("machine.triad_gbs")},
-      {&table.Add("shard-gflops", &s.shard_gflops, "float32 GFLOP/s of a shard's matrix products").Range(1e-3, 1e9),
-       &s.shard_gflops, Named("machine.sgemm_gflops")},
-      {&table.Add("shard-memory-gbs", &s.shard_memory_gbs, "memory bandwidth of a shard, GB/s").Range(1e-3, 1e6),
-       &s.shard_memory_gbs, Named("machine.triad_gbs")},
-      {&table.Add("coordinator-us", &s.coordinator_us, "CPU time of the coordinator a query")
-            .Range(1e-3, 1e9)
-            .Unit("us"),
-       &s.coordinator_us, Named("coordinator.cpu_us_per_task")},
-      {&table
-            .Add("ingest-core-mbs", &s.ingest_core_mbs,
-                 "MB of text that a core reads, tokenizes and writes in a second")
-            .Range(1e-6, 1e6),
-       &s.ingest_core_mbs, Named("ingest.cpu_mbs")},
-      {&table.Add("embed-core-texts", &s.embed_core_texts, "texts that a core embeds in a second").Range(1e-6, 1e9),
-       &s.embed_core_texts, Named("embed.texts_per_cpu_second")},
-      {&table.Add("text-ratio", &s.text_ratio, "bytes on disk of a byte of text").Range(1e-3, 2), &s.text_ratio,
-       Named("disk.text_ratio")},
-      {&table.Add("token-bytes", &s.token_bytes, "bytes on disk of a token").Range(1e-3, 8), &s.token_bytes,
-       Named("disk.token_bytes")},
-      {&table.Add("probed-share", &s.probed_share, "of its rows that an IVF reads for a query").Range(0, 1),
-       &s.probed_share, Named("index.share")},
-      {&table.Add("disk-gbs", &s.disk_gbs, "reading from a node's disk, GB/s").Range(1e-6, 1e6), &s.disk_gbs,
-       Named("disk.read_gbs")},
-      {&table.Add("journal-rows", &s.journal_rows, "durable rows a second").Range(1e-3, 1e9), &s.journal_rows,
-       Named("journal.rows_per_second")}};
-  table.Group("Run");
-  table.Add("queries", &s.queries, "queries of the run").Range(1, 1e12);
-  table.Add("query-tokens", &s.query_tokens, "mean tokens of a query").Range(1, 1e9);
-  table.Add("batch", &s.batch, "queries of one round").Range(1, 65536);
-  table.Add("k", &s.k, "pool size").Range(1, 1e6);
-  table.Add("margin", &s.margin, "candidates beyond K for exact re-scoring").Range(0, 1e6);
-  table.Add("n", &s.n, "multiset size").Range(1, 1e6);
-  table.Add("distinct", &s.distinct, "distinct sequences in a multiset").Range(1, 1e6);
-  table.Add("refresh", &s.refresh, "steps that share a gradient").Range(1, 1e6);
-  table.Add("max-length", &s.max_length, "tokens of a training sequence at most").Range(1, 1e6);
-  BindAdapter(&table, &s.adapter);
-  table.Add("model", &s.model, "folder of the language model: its config.json says parameters and memory");
-  table.Add("model-parameters", &s.model_parameters, "of the language model, without --model").Range(1, 1e13);
-  table.Add("vocabulary", &s.vocabulary, "tokens of its vocabulary, without --model").Range(1, 1e9);
-  table.Add("pool", &s.pool, "knn: Frank-Wolfe over the K nearest; global: over the whole corpus")
-      .OneOf({"knn", "global"});
-  table.Add("iterations", &s.iterations, "Frank-Wolfe updates of one query in global mode").Range(1, 1e6);
+  BindCluster(&table, &s);
+  PlanRates rates(&table, &s);
+  BindRun(&table, &s);
   table.Add("json", &json, "print JSON");
   table.Example("hullft plan --corpus-sequences 210e6 --dim 1024 --nodes 32");
   table.Example("hullft plan --table --index IVF4096,SQ8 --rates index.json");
@@ -222,7 +140,7 @@ int PlanCommand(const Arguments& args) {
                 "hullft plan: --adapter lora needs --model, whose config.json says the sizes of its layers",
                 "--model FOLDER (config.json suffices)");
   }
-  const std::vector<std::string> sources = TakeRates(rates, taken);
+  const std::vector<std::string> sources = rates.TakeMeasured();
   s.distinct = std::min<double>(s.distinct, s.n);
   if (!s.model.empty()) s.model_parameters = static_cast<double>(worker::ReadModelShape(s.model).parameters);
   const Plan plan = ComputePlan(s);
