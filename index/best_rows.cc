@@ -2,15 +2,20 @@
 
 #include <algorithm>
 
+#include "common/simd.h"
+
 namespace hullft::index {
 namespace {
 
 constexpr size_t kSlack = 64;  // hits between two cuts, so that a small k is not cut all the time
 
+// A pointer to the function would be called for every comparison.
+constexpr auto kBetter = [](const RowHit& a, const RowHit& b) { return Better(a, b); };
+
 }  // namespace
 
 // Lanes, so that the compiler can use the machine's maximum instruction.
-[[gnu::target_clones("avx512f", "avx2", "default")]] float Largest(const float* values, size_t n) {
+HULLFT_CLONES float Largest(const float* values, size_t n) {
   constexpr size_t kLanes = 16;
   float lane[kLanes];
   for (float& x : lane) x = -std::numeric_limits<float>::infinity();
@@ -31,7 +36,7 @@ void BestRows::Keep(RowHit hit) {
 
 void BestRows::Cut() {
   if (hits_.size() <= k_) return;
-  std::nth_element(hits_.begin(), hits_.begin() + static_cast<int64_t>(k_) - 1, hits_.end(), Better);
+  std::nth_element(hits_.begin(), hits_.begin() + static_cast<int64_t>(k_) - 1, hits_.end(), kBetter);
   hits_.resize(k_);
   least_ = hits_.back().score;
 }
@@ -67,7 +72,7 @@ void BestRows::Merge(const BestRows& other) {
 
 std::vector<RowHit> BestRows::Take() {
   Cut();
-  std::sort(hits_.begin(), hits_.end(), Better);
+  std::sort(hits_.begin(), hits_.end(), kBetter);
   return std::move(hits_);
 }
 

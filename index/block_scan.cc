@@ -43,11 +43,13 @@ std::span<const float> EmbeddingRows::Get(size_t first, size_t count, std::vecto
 void EmbeddingRows::Prefetch(std::span<const int64_t> rows) const {
   const size_t row_bytes = dim * BytesOf(type);
   const size_t unit = checks != nullptr ? kCheckedBlock : 1;  // what reading a row for the first time reads
+  std::vector<std::span<const std::byte>> parts;
   for (const int64_t row : rows) {
     const size_t begin = static_cast<size_t>(row) * row_bytes / unit * unit;
     const size_t end = std::min((static_cast<size_t>(row + 1) * row_bytes + unit - 1) / unit * unit, bytes.size());
-    ReadAhead(bytes.subspan(begin, end - begin));
+    parts.push_back(bytes.subspan(begin, end - begin));
   }
+  ReadAheadAll(parts);
 }
 
 void ScanBlocks(std::span<const EmbeddingRows> parts, std::span<const float> directions, size_t dim, int threads,

@@ -3,14 +3,18 @@
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexHNSW.h>
 #include <faiss/IndexIVF.h>
+#include <faiss/IndexScalarQuantizer.h>
 #include <faiss/index_io.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "common/blas.h"
 #include "common/error.h"
 #include "common/files.h"
 #include "common/parallel.h"
+#include "common/simd.h"
+#include "index/code_scan.h"
 #include "index/faiss_call.h"
 #include "index/read_ahead.h"
 
@@ -21,7 +25,7 @@ static_assert(std::is_same_v<Index::idx_t, int64_t>);
 
 constexpr const char* kMakeAgain = "hullft index verify --repair makes it again";
 
-float Score(std::span<const float> row, const float* query) {
+HULLFT_CLONES float Score(std::span<const float> row, const float* query) {
   constexpr size_t kLanes = 16;
   float lane[kLanes] = {};
   size_t i = 0;
@@ -42,6 +46,12 @@ void Multiply(const float* rows, size_t n, size_t d, const float* query, std::ve
   sgemm_("T", "N", &count, &one_query, &width, &one, rows, &width, query, &width, &zero, scores->data(), &count);
 }
 
+bool HasByteCodes(const faiss::IndexIVFScalarQuantizer* index) {
+  return index != nullptr && index->sq.qtype == faiss::ScalarQuantizer::QT_8bit &&
+         index->code_size == static_cast<size_t>(index->d) &&
+         (index->ntotal == 0 || index->sq.trained.size() == 2 * static_cast<size_t>(index->d));
+}
+
 // The lists of an IVF that a query looks into.
 struct Probes {
   std::vector<Index::idx_t> lists;
@@ -52,8 +62,9 @@ struct Probes {
 
 struct FaissIndex::Impl {
   std::unique_ptr<Index> index;
-  const faiss::IndexIVF* ivf = nullptr;       // index, where it is one
-  const faiss::IndexFlat* centres = nullptr;  // of its lists
+  const faiss::IndexIVF* ivf = nullptr;                   // index, where it is one
+  const faiss::IndexFlat* centres = nullptr;              // of its lists
+  const faiss::IndexIVFScalarQuantizer* bytes = nullptr;  // index, where its codes are a byte a dimension
   IndexType type;
   EmbeddingRows rows;
   int effort = 0;
@@ -65,33 +76,48 @@ struct FaissIndex::Impl {
     Multiply(centres->get_xb(), ivf->nlist, rows.dim, query, &scores);
     best.Offer(scores.data(), scores.size(), int64_t{0});
     Probes probes;
+    std::vector<std::span<const std::byte>> parts;
     for (const RowHit& hit : best.Take()) {
       probes.lists.push_back(hit.row);
       probes.scores.push_back(hit.score);
       const auto list = static_cast<size_t>(hit.row);
       const size_t n = ivf->invlists->list_size(list);
-      ReadAhead(std::as_bytes(std::span(ivf->invlists->get_codes(list), n * ivf->code_size)));
-      ReadAhead(std::as_bytes(std::span(ivf->invlists->get_ids(list), n)));
+      parts.push_back(std::as_bytes(std::span(ivf->invlists->get_codes(list), n * ivf->code_size)));
+      parts.push_back(std::as_bytes(std::span(ivf->invlists->get_ids(list), n)));
     }
+    ReadAheadAll(parts);
     return probes;
   }
 
-  // Every step-th list from `first` on, where the codes are the vectors themselves.
+  // Every step-th list from `first` on, where the codes are the vectors themselves or a byte a dimension.
   void ScanLists(const float* query, const Probes& probes, size_t first, size_t step, BestRows* best) const {
+    CodeQuery code_query;
+    if (bytes != nullptr) code_query = MakeCodeQuery({query, rows.dim}, bytes->sq.trained);
     std::vector<float> scores;
     for (size_t p = first; p < probes.lists.size(); p += step) {
       const auto list = static_cast<size_t>(probes.lists[p]);
       const size_t n = ivf->invlists->list_size(list);
       if (n == 0) continue;
-      Multiply(reinterpret_cast<const float*>(ivf->invlists->get_codes(list)), n, rows.dim, query, &scores);
+      const uint8_t* codes = ivf->invlists->get_codes(list);
+      if (bytes != nullptr) {
+        scores.resize(n);
+        ScoreCodes(code_query, bytes->by_residual ? probes.scores[p] : 0, codes, n, scores.data());
+      } else {
+        Multiply(reinterpret_cast<const float*>(codes), n, rows.dim, query, &scores);
+      }
       best->Offer(scores.data(), n, ivf->invlists->get_ids(list));
     }
   }
 
-  // What the codes or links find, scored again from the embeddings.
-  std::vector<RowHit> Rescored(const float* query, size_t k, const Probes& probes, int used_effort) const {
-    const auto wanted =
-        std::min<size_t>(k * static_cast<size_t>(type.oversampling), static_cast<size_t>(index->ntotal));
+  // Rows to find by their codes for k in the end.
+  size_t Wanted(size_t k) const {
+    const double wanted = std::ceil(static_cast<double>(k) * type.oversampling);
+    return std::min(static_cast<size_t>(wanted), static_cast<size_t>(index->ntotal));
+  }
+
+  // What FAISS finds by codes or links, scored again from the embeddings.
+  std::vector<RowHit> Found(const float* query, size_t k, const Probes& probes, int used_effort) const {
+    const size_t wanted = Wanted(k);
     const auto count = static_cast<Index::idx_t>(wanted);
     std::vector<float> scores(wanted);
     std::vector<Index::idx_t> found(wanted);
@@ -106,6 +132,10 @@ struct FaissIndex::Impl {
       index->search(1, query, count, scores.data(), found.data(), &parameters);
     }
     std::erase(found, -1);  // fewer than wanted
+    return Rescored(query, k, found);
+  }
+
+  std::vector<RowHit> Rescored(const float* query, size_t k, std::span<const Index::idx_t> found) const {
     CheckRows(found);
     rows.Prefetch(found);
     BestRows best(k);
@@ -124,25 +154,31 @@ struct FaissIndex::Impl {
     }
   }
 
-  bool HoldsVectors() const { return ivf != nullptr && type.code == "Flat"; }
+  // Lists that are scanned here, not by FAISS.
+  bool ScansLists() const { return bytes != nullptr || (ivf != nullptr && type.code == "Flat"); }
 
   // Few queries share out their lists among the threads; what is best does not depend on how.
   void ScanProbes(std::span<const float> queries, std::span<const Probes> probes, size_t k, int threads,
                   std::vector<std::vector<RowHit>>* hits) const {
     const size_t shares = probes.size() < static_cast<size_t>(threads) ? static_cast<size_t>(threads) : 1;
-    std::vector<BestRows> best(probes.size() * shares, BestRows(k));
+    std::vector<BestRows> best(probes.size() * shares, BestRows(Wanted(k)));
     ParallelFor(static_cast<int64_t>(best.size()), threads, [&](int64_t i) {
       const BlasThreads alone(1);
       const size_t q = static_cast<size_t>(i) / shares, share = static_cast<size_t>(i) % shares;
       ScanLists(queries.data() + q * rows.dim, probes[q], share, shares, &best[static_cast<size_t>(i)]);
     });
-    for (size_t q = 0; q < probes.size(); ++q) {
+    ParallelFor(static_cast<int64_t>(probes.size()), threads, [&](int64_t i) {
+      const auto q = static_cast<size_t>(i);
       for (size_t share = 1; share < shares; ++share) best[q * shares].Merge(best[q * shares + share]);
       (*hits)[q] = best[q * shares].Take();
       std::vector<Index::idx_t> found;
       for (const RowHit& hit : (*hits)[q]) found.push_back(hit.row);
-      CheckRows(found);
-    }
+      if (bytes != nullptr) {
+        (*hits)[q] = Rescored(queries.data() + q * rows.dim, k, found);
+      } else {
+        CheckRows(found);
+      }
+    });
   }
 };
 
@@ -161,7 +197,8 @@ std::unique_ptr<FaissIndex> FaissIndex::Open(const std::filesystem::path& path, 
   }
   impl.ivf = dynamic_cast<const faiss::IndexIVF*>(impl.index.get());
   if (impl.ivf != nullptr) impl.centres = dynamic_cast<const faiss::IndexFlat*>(impl.ivf->quantizer);
-  const bool ivf = impl.centres != nullptr;
+  impl.bytes = dynamic_cast<const faiss::IndexIVFScalarQuantizer*>(impl.ivf);
+  const bool ivf = impl.centres != nullptr && (type.code == "SQ8") == HasByteCodes(impl.bytes);
   const bool hnsw = dynamic_cast<const faiss::IndexHNSW*>(impl.index.get()) != nullptr;
   if ((type.kind == IndexKind::kIvf ? !ivf : !hnsw) || impl.index->metric_type != faiss::METRIC_INNER_PRODUCT ||
       impl.index->d != static_cast<int>(rows.dim) || impl.index->ntotal != static_cast<int64_t>(rows.size())) {
@@ -211,10 +248,10 @@ std::vector<std::vector<RowHit>> FaissIndex::Search(std::span<const float> queri
     const float* query = queries.data() + static_cast<size_t>(q) * d;
     const auto at = static_cast<size_t>(q);
     if (impl_->ivf != nullptr) probes[at] = impl_->Probe(query, effort);
-    if (!impl_->HoldsVectors())
-      hits[at] = Translate([&] { return impl_->Rescored(query, static_cast<size_t>(wanted), probes[at], effort); });
+    if (!impl_->ScansLists())
+      hits[at] = Translate([&] { return impl_->Found(query, static_cast<size_t>(wanted), probes[at], effort); });
   });
-  if (impl_->HoldsVectors()) impl_->ScanProbes(queries, probes, static_cast<size_t>(wanted), threads, &hits);
+  if (impl_->ScansLists()) impl_->ScanProbes(queries, probes, static_cast<size_t>(wanted), threads, &hits);
   return hits;
 }
 

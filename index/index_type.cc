@@ -8,7 +8,7 @@ namespace hullft::index {
 namespace {
 
 // SQ8's order is nearly the exact one, PQ's is not: measured as recall when the corpus is built, whatever they are.
-constexpr int kOversamplingSq8 = 2, kOversamplingPq = 8;
+constexpr double kOversamplingSq8 = 1.25, kOversamplingPq = 8;
 constexpr int kMostEfSearch = 4096;
 
 Error Unknown(const std::string& name, const std::string& why) {

@@ -14,7 +14,7 @@ struct IndexType {
   int lists = 0;         // of an IVF
   std::string code;      // of an IVF: "Flat", "SQ8", "PQm"
   int links = 0;         // of HNSW: neighbours of a point
-  int oversampling = 1;  // candidates for each wanted row, because codes order them only about right
+  double oversampling = 1;  // candidates for each wanted row, because codes order them only about right
   // What Search's effort is called: "nprobe", "efSearch"; "" for Flat.
   const char* EffortName() const;
   // The most that makes sense: all lists, or all of HNSW's candidates.

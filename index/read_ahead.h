@@ -10,4 +10,8 @@ namespace hullft::index {
 // the system does not tell or take it.
 void ReadAhead(std::span<const std::byte> mapped);
 
+// Of many small parts: nothing is done when a few of them, spread over all, are in memory, because asking for each
+// takes longer than a search that finds them there.
+void ReadAheadAll(std::span<const std::span<const std::byte>> parts);
+
 }  // namespace hullft::index

@@ -1,9 +1,13 @@
 // Indexes that search a part of the rows: which rows are found may differ, scores and order never.
 #include "index/faiss_index.h"
 
+#include <faiss/IndexHNSW.h>
+#include <faiss/IndexIVF.h>
+#include <faiss/index_io.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "index/corpus.h"
 #include "index/verify.h"
@@ -75,6 +79,30 @@ TEST_P(FaissIndexTest, FindsMoreWithMoreEffortAndScoresAsTheFlatSearchDoes) {
     ASSERT_EQ(alone.size(), batch[q].size());
     for (size_t i = 0; i < alone.size(); ++i) EXPECT_EQ(alone[i].row, batch[q][i].row);
   }
+}
+
+// Lists that are scanned here find what FAISS itself finds in the same file.
+TEST_P(FaissIndexTest, FindsWhatFaissFinds) {
+  const IndexType type = IndexType::Parse(GetParam(), kWidth);
+  const fs::path file = Build("index", type, 2);
+  const auto index = FaissIndex::Open(file, type, rows_, 1);
+  const std::unique_ptr<faiss::Index> theirs(faiss::read_index(file.c_str()));
+  constexpr int kEffort = 5, kWanted = 40;
+  if (auto* ivf = dynamic_cast<faiss::IndexIVF*>(theirs.get())) ivf->nprobe = kEffort;
+  if (auto* hnsw = dynamic_cast<faiss::IndexHNSW*>(theirs.get())) hnsw->hnsw.efSearch = kEffort;
+  const auto wanted = static_cast<size_t>(std::ceil(kWanted * type.oversampling));
+  std::vector<float> scores(wanted * 20);
+  std::vector<faiss::Index::idx_t> found(wanted * 20);
+  theirs->search(20, queries_.data(), static_cast<int64_t>(wanted), scores.data(), found.data());
+  const auto ours = index->Search(queries_, 20, kWanted, {kEffort, 2});
+  size_t same = 0;
+  for (size_t q = 0; q < 20; ++q) {
+    ASSERT_EQ(ours[q].size(), static_cast<size_t>(kWanted));
+    for (const RowHit& hit : ours[q])
+      same += std::count(found.begin() + static_cast<int64_t>(q * wanted),
+                         found.begin() + static_cast<int64_t>((q + 1) * wanted), hit.row) > 0;
+  }
+  EXPECT_GE(same, 20U * kWanted - 2);  // rounding may choose between the last ones
 }
 
 TEST_P(FaissIndexTest, IsTheSameForAnyThreads) {

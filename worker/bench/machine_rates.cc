@@ -10,7 +10,7 @@
 #include <limits>
 
 #include "worker/finetune/flat_weights.h"
-#include "worker/finetune/simd.h"
+#include "common/simd.h"
 #include "worker/finetune/stage_times.h"
 #include "worker/runtime.h"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "common/error.h"
-#include "worker/finetune/simd.h"
+#include "common/simd.h"
 
 namespace hullft::worker {
 namespace {

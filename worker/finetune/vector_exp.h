@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "worker/finetune/simd.h"
+#include "common/simd.h"
 
 namespace hullft::worker {
 
