@@ -136,6 +136,7 @@ void RunSettings::Bind(OptionTable* table) {
       .Range(1, 1024)
       .NotPartOfResult();
   table->Add("device", &device, "of the workers: auto (a host's GPUs in turn, else the CPU), cpu, cuda or cuda:N");
+  BindCudaGraphs(table, &cuda_graphs);
   table->Add("threads", &threads, "of this process, shared out among its workers; 0: every core it may use")
       .Range(0, 4096)
       .NotPartOfResult();
@@ -220,6 +221,7 @@ void RunSettings::Finish() {
     faults.push_back(
         fmt::format("--n {} is more than --k {}: {} takes each sequence at most once", select.n, k, method));
   }
+  if (cuda_graphs && tune.dropout > 0) faults.push_back("--cuda-graphs: not with dropout; leave --dropout 0");
   if (queries_per_worker > 1 && tune.dropout > 0) {
     faults.push_back("--queries-per-worker: dropout draws from one generator a process; leave --dropout 0");
   }

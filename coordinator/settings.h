@@ -59,6 +59,7 @@ struct RunSettings : SelectionFlags {
   std::string precision = "float32";  // of matrix products: see worker::TunerOptions
   bool check_weights = false;
   bool paranoid = false;        // check_weights, and vectors compared with their checksums whenever they are read
+  bool cuda_graphs = false;     // see worker::TunerOptions
   std::string device = "auto";  // of the workers: see worker::ChooseDevice
   int threads = 0;              // of this process, shared out among its workers; 0: UsableCores()
   int batch = 32;               // B, queries of one round; changes speed, not results

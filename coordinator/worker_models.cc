@@ -59,6 +59,7 @@ void WorkerModels::LoadTuner(const worker::WeightExchange& exchange) {
   options.check_weights = settings_.check_weights || settings_.paranoid;
   options.adapter = settings_.adapter;
   options.own_stream = settings_.queries_per_worker > 1;
+  options.cuda_graphs = settings_.cuda_graphs;
   worker::Together(exchange.all, exchange.host, [&] {
     const c10::Device device = worker::ParseDevice(options.device);
     if (device.is_cpu() && threads_ < 1) {
@@ -68,9 +69,10 @@ void WorkerModels::LoadTuner(const worker::WeightExchange& exchange) {
                   "one thread a query is the least: fewer queries, fewer workers or more --threads");
     }
     const int sharers = device.is_cpu() ? exchange.node.size : 1;
-    worker::CheckMemory(worker::PlanMemory(worker::ReadModelShape(settings_.model), settings_.tune.max_length, sharers,
-                                           settings_.queries_per_worker, settings_.adapter),
-                        worker::FreeMemory(device), device.is_cpu() ? "host " + exchange.host : device.str());
+    worker::MemoryPlan plan = worker::PlanMemory(worker::ReadModelShape(settings_.model), settings_.tune.max_length,
+                                                 sharers, settings_.queries_per_worker, settings_.adapter);
+    if (settings_.cuda_graphs) plan.kept_bytes *= 2;  // recorded passes have memory of their own beside the others'
+    worker::CheckMemory(plan, worker::FreeMemory(device), device.is_cpu() ? "host " + exchange.host : device.str());
   });
   lanes_.push_back(worker::LoadTunerShared(options, exchange));
   while (static_cast<int>(lanes_.size()) < settings_.queries_per_worker) {

@@ -90,6 +90,10 @@ std::string DeviceIdentity(c10::Device device) {
 void InitDevice(c10::Device device, bool tf32) {
   if (device.is_cpu()) return;
   ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);  // ignored: read when cuBLAS starts; it demands this
+  // Sequences of many lengths would break fixed segments up into pieces that fit nothing. Read when ATen first takes
+  // memory there; what the user says stands.
+  if (std::getenv("PYTORCH_CUDA_ALLOC_CONF") == nullptr)
+    ::setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True", /*overwrite=*/0);  // ignored: a wish
   at::Context& context = at::globalContext();
   context.setDeterministicAlgorithms(true, /*warn_only=*/false);
   context.setDeterministicFillUninitializedMemory(false);  // a debugging aid that costs a pass over every new tensor

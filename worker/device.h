@@ -23,7 +23,8 @@ std::string ChooseDevice(const std::string& wish, int node_rank);
 std::string DeviceIdentity(c10::Device device);
 
 // For a GPU: deterministic kernels only, no work-space of random content, float32 products in float32, or in TF32
-// (10 bits of mantissa, about 3 times as fast) when asked for. Of the whole process. Nothing for the CPU.
+// (10 bits of mantissa, about 3 times as fast) when asked for, and memory in segments that grow (expandable_segments,
+// unless PYTORCH_ALLOC_CONF or PYTORCH_CUDA_ALLOC_CONF says otherwise). Of the whole process. Nothing for the CPU.
 void InitDevice(c10::Device device, bool tf32);
 
 // What the bits of a result depend on besides its inputs and this program: the device with its processor, threads

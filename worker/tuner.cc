@@ -15,6 +15,9 @@
 #include "common/log.h"
 #include "common/parallel.h"
 #include "worker/checkpoint/gguf_model.h"
+#ifdef HULLFT_CUDA
+#include "worker/cuda/graph_recorder.h"
+#endif
 #include "worker/device.h"
 #include "worker/runtime.h"
 #include "worker/tuner_impl.h"
@@ -40,6 +43,20 @@ void CheckPrecision(const std::string& precision, at::Device device) {
         "exact and no slower here",
         speedup);
   }
+}
+
+// Null unless asked for.
+std::unique_ptr<GradientGraphs> MakeGraphs(const TunerOptions& options, at::Device device) {
+  if (!options.cuda_graphs) return nullptr;
+  if (device.is_cpu()) {
+    throw Error(Code::kUsage, "CUDA graphs: the device is the CPU",
+                "leave --cuda-graphs out, or give a GPU by --device");
+  }
+#ifdef HULLFT_CUDA
+  return std::make_unique<GradientGraphs>(CudaGraphRecorder());
+#else
+  return nullptr;  // ParseDevice refuses GPUs in such a build
+#endif
 }
 
 FlatSource Source(at::Device device, const BaseWeights& base) {
@@ -95,11 +112,13 @@ std::unique_ptr<Tuner> Tuner::Load(const TunerOptions& options, const BaseWeight
     CheckPrecision(options.precision, device);
     InitDevice(device, options.precision == "tf32");
     const c10::DeviceGuard guard(device);
+    std::unique_ptr<GradientGraphs> graphs = MakeGraphs(options, device);
     tuner->impl_ = std::make_unique<Impl>(LoadLanguageModel(options.model_dir, Source(device, base)), threads,
                                           options.precision == "bf16" ? Precision::kBf16 : Precision::kFloat32);
     const std::filesystem::path model = options.model_dir;
     const std::string config = IsGguf(model) ? GgufConfig(GgufFile(model)).dump() : ReadFile(model / "config.json");
-    if (options.own_stream && !device.is_cpu()) {
+    tuner->impl_->graphs = std::move(graphs);
+    if ((options.own_stream || options.cuda_graphs) && !device.is_cpu()) {
       tuner->impl_->stream = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
     }
     tuner->impl_->arithmetic = Arithmetic(device, threads, options.precision);
@@ -140,12 +159,14 @@ TuneResult Tuner::Run(const TuneSettings& settings, std::span<const TrainSequenc
     SynchronizeDevice(device);
     result.score_before_ms = MillisecondsSince(start);
     impl.BeginTraining();
+    const int64_t replayed = impl.graphs ? impl.graphs->replayed() : 0;
     Marker marker(&impl, settings, train, eval, observer);
     for (size_t i = 0; i < train.size(); ++i) {
       impl.TuneOn(train[i], static_cast<int>(i), grad_norms, &marker, &result);
     }
     SynchronizeDevice(device);
     result.tune_ms = marker.Milliseconds();
+    if (impl.graphs) result.gradients_replayed = impl.graphs->replayed() - replayed;
     if (result.sequences_skipped > 0) {
       spdlog::warn("{} training sequences of fewer than 2 tokens were skipped", result.sequences_skipped);
     }

@@ -22,6 +22,7 @@ struct TunerOptions {
   std::string device = "cpu";  // "cpu", "cuda" or "cuda:N" (a build with HULLFT_CUDA); see worker/device.h
   int threads = 0;             // intra-op threads; 0: hullft::UsableCores()
   bool own_stream = false;     // GPU: work on a stream of its own, beside other Tuners on the same one
+  bool cuda_graphs = false;    // GPU: record a pass for each length and replay it (worker/finetune/gradient_graphs.h)
   // Of matrix products with weights: "float32"; "tf32" (GPU: 10 bits of mantissa, the process's last loaded Tuner
   // decides); "bf16" (8 bits, worker/models/product.h). Weights, sums and Adam are float32 always.
   std::string precision = "float32";
@@ -111,6 +112,7 @@ struct TuneResult {
   double score_before_ms = 0, tune_ms = 0, score_after_ms = 0;  // score_after_ms: with the marks'
   std::vector<GradientTimes> gradient_times;                    // one a computed gradient
   int64_t gradients_computed = 0, tokens_trained = 0;
+  int64_t gradients_replayed = 0;  // of those computed: by CUDA graphs
   int64_t sequences_skipped =
       0;  // fewer than 2 tokens: nothing to predict, no step (the reference's loss is NaN there)
 };

@@ -123,6 +123,18 @@ void Tuner::Impl::BeginTraining() {
 // step: counted from 1 over the query, for messages.
 double Tuner::Impl::ComputeGradient(const TuneSettings& settings, std::span<const int32_t> tokens, int sequence,
                                     int64_t step, StageClock* clock, GradientTimes* times) {
+  const auto finite = [&](double loss) {
+    if (std::isfinite(loss)) return loss;
+    throw Error(Code::kNumeric, fmt::format("the loss of training sequence {} at step {} is {}", sequence, step, loss),
+                "try a smaller learning rate");
+  };
+  // From the second step of a query on the parameters lie in the working copy, as in every later pass.
+  if (graphs && settings.dropout == 0 && step > 1) {
+    if (const std::optional<double> loss = graphs->Compute(*model, trained(), tokens)) {
+      times->backward = clock->Lap();  // all three stages
+      return finite(*loss);
+    }
+  }
   // The last token is only predicted, never read: causal attention keeps it from every other position.
   const at::Tensor ids = IdTensor(tokens.first(tokens.size() - 1), model->flat().device());
   trained().PrepareGradients();
@@ -133,11 +145,7 @@ double Tuner::Impl::ComputeGradient(const TuneSettings& settings, std::span<cons
   // Frozen or written into its place; a tied embedding adds its own part to it later.
   const HeadLoss::Result result = head.WithGradients(hidden, head_weight, tokens.subspan(1), head_weight.grad(),
                                                      trained().IdleGradient(head_weight));
-  if (!std::isfinite(result.loss)) {
-    throw Error(Code::kNumeric,
-                fmt::format("the loss of training sequence {} at step {} is {}", sequence, step, result.loss),
-                "try a smaller learning rate");
-  }
+  finite(result.loss);
   times->loss = clock->Lap();
   hidden.backward(result.hidden_gradient);
   times->backward = clock->Lap();

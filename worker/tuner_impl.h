@@ -16,6 +16,7 @@
 #include "common/error.h"
 #include "common/hash.h"
 #include "worker/finetune/flat_weights.h"
+#include "worker/finetune/gradient_graphs.h"
 #include "worker/finetune/head_loss.h"
 #include "worker/finetune/lora.h"
 #include "worker/models/language_model.h"
@@ -53,7 +54,8 @@ struct Tuner::Impl {
   int threads;
   std::string digest, arithmetic, config;
   bool check_weights = false;
-  std::optional<c10::Stream> stream;  // with TunerOptions::own_stream
+  std::optional<c10::Stream> stream;       // with TunerOptions::own_stream or cuda_graphs
+  std::unique_ptr<GradientGraphs> graphs;  // with TunerOptions::cuda_graphs; after the weights that they point into
 
   std::string Digest() const { return Hasher().Update(config).Update(weights.Digest()).Hex(); }
   // After a reset: the weights are those that were loaded, to the last bit.

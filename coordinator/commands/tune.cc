@@ -213,6 +213,7 @@ int TuneCommand(const Arguments& args) {
   table.Add("prefix-token", &settings.prefix_token, "id before the first scored token; -1: the model's bos, else eos");
   table.Add("threads", &options.threads, "0: all cores this process may use").Range(0, 4096);
   table.Add("device", &options.device, "where to compute");
+  BindCudaGraphs(&table, &options.cuda_graphs);
   table.Add("precision", &options.precision, "of matrix products; tf32: GPUs; bf16: bfloat16 factors, float32 sums")
       .OneOf({"float32", "tf32", "bf16"});
   BindAdapter(&table, &options.adapter);

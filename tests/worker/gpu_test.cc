@@ -3,6 +3,7 @@
 // tuner_test with HULLFT_TEST_DEVICE=cuda compares tuning itself (scripts/gpu_check runs both).
 #include <ATen/ATen.h>
 #include <c10/core/DeviceGuard.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <cuda_runtime_api.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,6 +22,7 @@
 #include "worker/cuda/nccl.h"
 #include "worker/device.h"
 #include "worker/load_tuner.h"
+#include "worker/memory_plan.h"
 #include "worker/system_info.h"
 
 namespace hullft::worker {
@@ -172,6 +174,12 @@ TEST(Nccl, APeerThatDoesNotComeIsAnErrorInTime) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));  // it ends at all
 }
 
+std::string SmolLm2() {
+  const char* const data = std::getenv("HULLFT_DATA");
+  return (data != nullptr ? std::string(data) : std::string(HULLFT_SOURCE_DIR) + "/data") +
+         "/models/smollm2-135m-instruct";
+}
+
 std::string Device(int rank) {
   return "cuda:" + std::to_string(rank % GpuCount());
 }
@@ -211,22 +219,99 @@ TEST(LoadTunerShared, OneWorkerForEachGpuByNccl) {
   LoadAndCompare(GpuCount());
 }
 
-TEST(Tuner, Timing) {
-  const char* const data = std::getenv("HULLFT_DATA");
-  const std::string model = (data != nullptr ? std::string(data) : std::string(HULLFT_SOURCE_DIR) + "/data") +
-                            "/models/smollm2-135m-instruct";
-  if (!std::filesystem::exists(model)) GTEST_SKIP() << model << " is missing: run scripts/get_models";
-  std::vector<TrainSequence> train(20, TrainSequence{std::vector<int32_t>(256), 1});
-  for (size_t i = 0; i < train.size(); ++i) {
-    for (size_t t = 0; t < 256; ++t) train[i].tokens[t] = static_cast<int32_t>((i * 7919 + t * 104729) % 49152);
+std::vector<TrainSequence> MadeUpSequences(size_t count, size_t tokens, int32_t vocabulary) {
+  std::vector<TrainSequence> train(count, TrainSequence{std::vector<int32_t>(tokens), 4});
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t t = 0; t < tokens; ++t)
+      train[i].tokens[t] = static_cast<int32_t>((i * 7919 + t * 104729) % static_cast<size_t>(vocabulary));
   }
+  return train;
+}
+
+// Losses of every step and the score with graphs and without, of two queries; adapters too.
+TEST(CudaGraphs, GiveTheLossesOfThePlainPasses) {
+  const std::string model = std::string(HULLFT_GOLDENS) + "/finetune/llama_gqa_tied";
+  std::vector<TrainSequence> train = MadeUpSequences(4, 40, 100);
+  train[1].tokens.resize(25);
+  train[3].tokens.resize(25);
+  const std::vector<EvalDocument> eval = {{train[0].tokens, 30}};
+  for (const std::string adapter : {"none", "lora"}) {
+    SCOPED_TRACE(adapter);
+    const auto run = [&](bool graphs) {
+      const auto tuner = Tuner::Load(
+          {.model_dir = model, .device = "cuda", .threads = 1, .cuda_graphs = graphs, .adapter = {.kind = adapter}});
+      tuner->Run({.max_length = 40}, train, eval);  // a query before: its graphs serve the next
+      return tuner->Run({.max_length = 40}, train, eval, /*grad_norms=*/true);
+    };
+    const TuneResult plain = run(false), replayed = run(true);
+    ASSERT_EQ(plain.steps.size(), replayed.steps.size());
+    EXPECT_EQ(plain.gradients_replayed, 0);
+    EXPECT_EQ(replayed.gradients_replayed, replayed.gradients_computed - 1) << "all but the query's first";
+    for (size_t i = 0; i < plain.steps.size(); ++i) {
+      EXPECT_EQ(plain.steps[i].loss, replayed.steps[i].loss) << i;
+      EXPECT_EQ(plain.steps[i].grad_norm, replayed.steps[i].grad_norm) << i;
+    }
+    EXPECT_EQ(plain.after[0].log_likelihood, replayed.after[0].log_likelihood);
+    std::printf("CUDA graphs, parity (%s): %zu steps, score %.9g with, %.9g without\n", adapter.c_str(),
+                plain.steps.size(), replayed.after[0].log_likelihood, plain.after[0].log_likelihood);
+  }
+}
+
+// Side by side over one copy of the base weights, each on a stream of its own.
+TEST(Lanes, TwoQueriesAtATimeHaveTheScoresOfOne) {
+  const std::string model = std::string(HULLFT_GOLDENS) + "/finetune/llama_gqa_tied";
+  const TunerOptions options{.model_dir = model, .device = "cuda", .threads = 1, .own_stream = true};
+  const std::shared_ptr<Tuner> first = Tuner::Load(options);
+  const std::unique_ptr<Tuner> second = Tuner::Load(options, SharedBase(first));
+  Tuner* const lanes[] = {first.get(), second.get()};
+  const std::vector<TrainSequence> sets[] = {MadeUpSequences(30, 40, 100), MadeUpSequences(20, 31, 90)};
+  const std::vector<EvalDocument> eval = {{sets[1][0].tokens, 30}};
+  const auto score = [&](size_t lane) { return lanes[lane]->Run({.max_length = 40}, sets[lane], eval).after[0]; };
+  std::vector<double> alone, together(2);
+  const double one_by_one = Milliseconds([&] {
+    for (const size_t lane : {0, 1}) alone.push_back(score(lane).log_likelihood);
+  });
+  const double at_once = Milliseconds([&] {
+    EXPECT_THAT(OnThreads(2,
+                          [&](int lane) {
+                            together[static_cast<size_t>(lane)] = score(static_cast<size_t>(lane)).log_likelihood;
+                          }),
+                ::testing::Each(""));
+  });
+  EXPECT_EQ(alone, together);
+  std::printf("Two queries: %.0f ms at a time, %.0f ms one after the other\n", at_once, one_by_one);
+}
+
+TEST(Memory, APassTakesWhatIsPlanned) {
+  const std::string model = SmolLm2();
+  if (!std::filesystem::exists(model)) GTEST_SKIP() << model << " is missing: run scripts/get_models";
+  namespace allocator = c10::cuda::CUDACachingAllocator;
+  allocator::resetPeakStats(0);
+  const auto tuner = Tuner::Load({.model_dir = model, .device = "cuda"});
+  tuner->Run({.max_length = 1024}, MadeUpSequences(1, 1024, 49152), {});
+  const int64_t planned = PlanMemory(ReadModelShape(model), 1024, 1, 1).Total();
+  const auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  const int64_t peak = allocator::getDeviceStats(0).allocated_bytes[all].peak;
+  EXPECT_LT(static_cast<double>(peak), 1.25 * static_cast<double>(planned));
+  std::printf("Memory, SmolLM2-135M, 1024 tokens: %.2f GB, planned %.2f GB\n", 1e-9 * static_cast<double>(peak),
+              1e-9 * static_cast<double>(planned));
+}
+
+TEST(Tuner, Timing) {
+  const std::string model = SmolLm2();
+  if (!std::filesystem::exists(model)) GTEST_SKIP() << model << " is missing: run scripts/get_models";
+  std::vector<TrainSequence> train = MadeUpSequences(20, 256, 49152);
+  for (TrainSequence& sequence : train) sequence.count = 1;
   const std::vector<EvalDocument> eval = {{std::vector<int32_t>(4096, 42), std::nullopt}};
-  for (const bool tf32 : {false, true}) {
-    const auto tuner = Tuner::Load({.model_dir = model, .device = "cuda", .precision = tf32 ? "tf32" : "float32"});
-    tuner->Run({.max_length = 256}, {train.data(), 2}, eval);  // kernels loaded
+  for (const auto& [precision, graphs] :
+       {std::pair("float32", false), {"float32", true}, {"tf32", false}, {"tf32", true}}) {
+    const auto tuner =
+        Tuner::Load({.model_dir = model, .device = "cuda", .cuda_graphs = graphs, .precision = precision});
+    tuner->Run({.max_length = 256}, {train.data(), 4}, eval);  // kernels loaded, graphs recorded
     const TuneResult result = tuner->Run({.max_length = 256}, train, eval);
-    std::printf("SmolLM2-135M, 256 tokens, %s: %.1f ms a gradient with its step, %.0f ms to score 4096 tokens\n",
-                tf32 ? "TF32" : "float32", result.tune_ms / static_cast<double>(train.size()), result.score_before_ms);
+    std::printf("SmolLM2-135M, 256 tokens, %s%s: %.1f ms a gradient with its step, %.0f ms to score 4096 tokens\n",
+                precision, graphs ? ", CUDA graphs" : "", result.tune_ms / static_cast<double>(train.size()),
+                result.score_before_ms);
   }
   std::fflush(stdout);
 }

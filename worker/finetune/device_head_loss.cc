@@ -34,20 +34,18 @@ double DeviceLogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, s
   return at::stack(sums).sum().item<double>();
 }
 
-HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor& weight,
-                                     std::span<const int32_t> targets, const at::Tensor& weight_gradient,
-                                     Precision precision, double logit_cap) {
+DeviceLoss DeviceGradients(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                           const at::Tensor& weight_gradient, Precision precision, double logit_cap) {
   const c10::NoGradGuard no_grad;
   const at::Tensor h = hidden.detach(), w = weight.detach();
-  const auto n = static_cast<int64_t>(targets.size());
+  const int64_t n = targets.numel();
   HULLFT_CHECK(n > 0 && h.dim() == 2 && h.size(0) == n);
-  const at::Tensor ids = IdTensor(targets, h.device());
-  const at::Tensor columns = at::arange(w.size(0), ids.options());
-  HeadLoss::Result result{0, at::empty_like(h)};
+  const at::Tensor columns = at::arange(w.size(0), targets.options());
+  DeviceLoss result{{}, at::empty_like(h)};
   std::vector<at::Tensor> sums;
   for (int64_t begin = 0; begin < n; begin += kRows) {
     const int64_t rows = std::min(kRows, n - begin);
-    const at::Tensor chunk = h.narrow(0, begin, rows), target = ids.narrow(0, begin, rows);
+    const at::Tensor chunk = h.narrow(0, begin, rows), target = targets.narrow(0, begin, rows);
     const at::Tensor logits = Product(chunk, w.t(), precision);
     CapLogits(logits, logit_cap);
     const at::Tensor derivative = CapDerivative(logits, logit_cap);
@@ -73,8 +71,16 @@ HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor&
       sum.addmm_(p.t(), chunk);
     }
   }
-  result.loss = -at::stack(sums).sum().item<double>() / static_cast<double>(n);
+  result.loss = at::stack(sums).sum().div_(-static_cast<double>(n));
   return result;
+}
+
+HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor& weight,
+                                     std::span<const int32_t> targets, const at::Tensor& weight_gradient,
+                                     Precision precision, double logit_cap) {
+  const DeviceLoss result =
+      DeviceGradients(hidden, weight, IdTensor(targets, hidden.device()), weight_gradient, precision, logit_cap);
+  return {result.loss.item<double>(), result.hidden_gradient};
 }
 
 }  // namespace hullft::worker

@@ -17,6 +17,14 @@ namespace hullft::worker {
 double DeviceLogLikelihood(const at::Tensor& hidden, const at::Tensor& weight, std::span<const int32_t> targets,
                            Precision precision = Precision::kFloat32, double logit_cap = 0);
 
+struct DeviceLoss {
+  at::Tensor loss;             // float64 scalar on the device: mean of -log p(target)
+  at::Tensor hidden_gradient;  // [n, D]
+};
+// As DeviceWithGradients, without waiting for the device: targets int64 [n] and the loss are there.
+DeviceLoss DeviceGradients(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                           const at::Tensor& weight_gradient, Precision precision, double logit_cap);
+
 // weight_gradient [V, D], on the device: where the weight's is written; undefined: it is not computed.
 HeadLoss::Result DeviceWithGradients(const at::Tensor& hidden, const at::Tensor& weight,
                                      std::span<const int32_t> targets, const at::Tensor& weight_gradient,

@@ -75,13 +75,30 @@ void FlatWeights::Reserve() {
   gradient_ = MakeArray(3);
 }
 
+at::Tensor FlatWeights::GradientPlace(const Parameter& parameter) const {
+  HULLFT_CHECK(gradient_.defined());
+  return gradient_.narrow(0, parameter.offset, parameter.count).view(parameter.value.sizes());
+}
+
 void FlatWeights::PrepareGradients() {
   for (Parameter& parameter : model_->parameters()) {
-    if (!parameter.overwritten) continue;
-    HULLFT_CHECK(gradient_.defined());
-    parameter.value.mutable_grad() =
-        gradient_.narrow(0, parameter.offset, parameter.count).view(parameter.value.sizes());
+    if (parameter.overwritten) parameter.value.mutable_grad() = GradientPlace(parameter);
   }
+}
+
+void FlatWeights::GatherGradients() {
+  for (Parameter& parameter : model_->parameters()) {
+    if (parameter.overwritten) continue;
+    at::Tensor& gradient = parameter.value.mutable_grad();
+    HULLFT_CHECK(gradient.defined());
+    const at::Tensor place = GradientPlace(parameter);
+    place.copy_(gradient);
+    gradient = place;
+  }
+}
+
+void FlatWeights::ShowGradients() {
+  for (Parameter& parameter : model_->parameters()) parameter.value.mutable_grad() = GradientPlace(parameter);
 }
 
 at::Tensor FlatWeights::IdleGradient(const at::Tensor& kept) const {

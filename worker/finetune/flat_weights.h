@@ -48,6 +48,10 @@ class FlatWeights {
 
   // Before a backward pass: gives every parameter that it overwrites its place in the flat gradient.
   void PrepareGradients();
+  // After a backward pass: copies the gradients that are not in the flat array yet there.
+  void GatherGradients();
+  // The parameters' gradients are what lies in the flat array, as GatherGradients left it.
+  void ShowGradients();
   // After PrepareGradients: memory that the backward pass will overwrite and that nobody reads until then, the longest
   // stretch without `kept`'s gradient. Undefined if there is none.
   at::Tensor IdleGradient(const at::Tensor& kept) const;
@@ -72,6 +76,7 @@ class FlatWeights {
   FlatParameters* model_;
   at::Tensor base_;
   int64_t count_ = 0;
+  at::Tensor GradientPlace(const Parameter& parameter) const;
   // Uninitialised, in the layout and on the device of base_; the memory of the CPU's is buffers_[index].
   at::Tensor MakeArray(int index);
 

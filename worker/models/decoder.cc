@@ -18,6 +18,14 @@ class Decoder final : public LanguageModel {
  public:
   Decoder(DecoderShape shape, const std::filesystem::path& folder, const FlatSource& source);
   at::Tensor Hidden(const at::Tensor& ids, double dropout) override;
+  std::vector<at::Tensor> Tables(int64_t length) override {
+    std::vector<at::Tensor> tables;
+    for (Rope& rope : shape_.ropes) {
+      const auto [cos, sin] = rope.Tables(length, flat_.device());
+      tables.insert(tables.end(), {cos, sin});
+    }
+    return tables;
+  }
   at::Tensor HeadWeight() override { return P(w_.head); }
 
  private:

@@ -29,6 +29,8 @@ class LanguageModel : public FlatParameters {
   // the architecture has it (attention; GPT-2 and others: embeddings and residual branches too); 0 is deterministic.
   // Hidden states after the final norm, as wide as the head's rows: [T, D] or [B T, D].
   virtual at::Tensor Hidden(const at::Tensor& ids, double dropout) = 0;
+  // What a forward pass over so many tokens reads besides ids and parameters, made now where it is not there.
+  virtual std::vector<at::Tensor> Tables(int64_t /*length*/) { return {}; }
   // The output projection, [V, D] (the embedding itself when tied).
   virtual at::Tensor HeadWeight() = 0;
 
