@@ -69,10 +69,9 @@ void WorkerModels::LoadTuner(const worker::WeightExchange& exchange) {
                   "one thread a query is the least: fewer queries, fewer workers or more --threads");
     }
     const int sharers = device.is_cpu() ? exchange.node.size : 1;
-    worker::MemoryPlan plan = worker::PlanMemory(worker::ReadModelShape(settings_.model), settings_.tune.max_length,
-                                                 sharers, settings_.queries_per_worker, settings_.adapter);
-    if (settings_.cuda_graphs) plan.kept_bytes *= 2;  // recorded passes have memory of their own beside the others'
-    worker::CheckMemory(plan, worker::FreeMemory(device), device.is_cpu() ? "host " + exchange.host : device.str());
+    worker::CheckMemory(worker::PlanMemory(worker::ReadModelShape(settings_.model), settings_.tune.max_length, sharers,
+                                           settings_.queries_per_worker, settings_.adapter, settings_.cuda_graphs),
+                        worker::FreeMemory(device), device.is_cpu() ? "host " + exchange.host : device.str());
   });
   lanes_.push_back(worker::LoadTunerShared(options, exchange));
   while (static_cast<int>(lanes_.size()) < settings_.queries_per_worker) {

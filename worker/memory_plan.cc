@@ -143,12 +143,14 @@ void PlanAdapters(const ModelShape& shape, const AdapterOptions& adapter, Memory
 
 }  // namespace
 
-MemoryPlan PlanMemory(const ModelShape& shape, int64_t tokens, int workers, int lanes, const AdapterOptions& adapter) {
+MemoryPlan PlanMemory(const ModelShape& shape, int64_t tokens, int workers, int lanes, const AdapterOptions& adapter,
+                      bool graphs) {
   HULLFT_CHECK(workers >= 1 && lanes >= 1);
   MemoryPlan plan{workers, lanes, tokens, kFloat * shape.parameters, 4 * kFloat * shape.parameters};
   plan.kept_bytes = kFloat * (shape.kept_floats * tokens + shape.score_floats * tokens * tokens +
                               std::min(tokens, kLogitRows) * shape.vocabulary);
   if (adapter.lora()) PlanAdapters(shape, adapter, &plan);
+  if (graphs) plan.kept_bytes *= 2;
   return plan;
 }
 

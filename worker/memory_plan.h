@@ -43,8 +43,9 @@ struct MemoryPlan {
 
 // workers, lanes >= 1; tokens: max_length.
 // Throws kUsage for targets that the model does not have.
+// graphs: passes are recorded (TunerOptions::cuda_graphs), and have memory of their own beside that of the others.
 MemoryPlan PlanMemory(const ModelShape& shape, int64_t tokens, int workers, int lanes,
-                      const AdapterOptions& adapter = {});
+                      const AdapterOptions& adapter = {}, bool graphs = false);
 
 // Throws kMemory with the arithmetic when the plan needs more than `free_bytes` of `where` ("host n1").
 void CheckMemory(const MemoryPlan& plan, int64_t free_bytes, const std::string& where);

@@ -157,7 +157,8 @@ json ResultJson(const worker::TuneResult& result) {
 // Before anything is loaded.
 void CheckFreeMemory(const worker::TunerOptions& options, int max_length) {
   const c10::Device device = worker::ParseDevice(options.device);
-  worker::CheckMemory(worker::PlanMemory(worker::ReadModelShape(options.model_dir), max_length, 1, 1, options.adapter),
+  worker::CheckMemory(worker::PlanMemory(worker::ReadModelShape(options.model_dir), max_length, 1, 1, options.adapter,
+                                         options.cuda_graphs),
                       worker::FreeMemory(device), device.is_cpu() ? "this machine" : device.str());
 }
 

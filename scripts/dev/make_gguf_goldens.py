@@ -9,12 +9,13 @@ llama.gguf: models/llama_gqa_tied in float32, queries and keys turned as llama.c
 gpt2.gguf: models/gpt2, its matrices transposed as llama.cpp wants them. llama3.gguf, phi3.gguf, gemma.gguf, gemma2.gguf and
 gemma3.gguf: models/llama3_rope, phi3_longrope, gemma, gemma2 and gemma3_text, as convert_hf_to_gguf.py of llama.cpp lays
 them out: frequency factors in tensors, one added to Gemma's norms. What such a file cannot say differs from the folder:
-query_pre_attn_scalar is a head's width. types.gguf: a random tensor a type; types.safetensors: their values by
+query_pre_attn_scalar is a head's width. phi3.gguf has the tokenizer spbpe_2000, by scores. types.gguf: a random tensor a type; types.safetensors: their values by
 gguf.dequantize.
 """
 import json
 import math
 import pathlib
+import re
 import sys
 
 import gguf
@@ -67,6 +68,23 @@ def add_tokenizer(writer, path):
     writer.add_token_list([content for content, _ in vocab])
     writer.add_token_types([3 if i in special else 1 for _, i in vocab])
     writer.add_token_merges([" ".join(merge) if isinstance(merge, list) else merge for merge in file["model"]["merges"]])
+
+
+def add_sentencepiece(writer, path):
+    """Pieces with scores: what is merged earlier has the higher one."""
+    file = json.loads(path.read_text())
+    vocab = sorted(file["model"]["vocab"].items(), key=lambda item: item[1])
+    special = {token["id"] for token in file["added_tokens"] if token["special"]}
+    rank = {}
+    for i, merge in enumerate(file["model"]["merges"]):
+        rank.setdefault("".join(merge) if isinstance(merge, list) else merge.replace(" ", ""), i)
+    kinds = [2 if content == "<unk>" else 3 if i in special else 6 if re.fullmatch("<0x..>", content) else 1 for content, i in vocab]
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([content for content, _ in vocab])
+    writer.add_token_scores([-float(rank.get(content, 10**6)) for content, _ in vocab])
+    writer.add_token_types(kinds)
+    writer.add_unk_token_id(0)
 
 
 def finish(writer):
@@ -128,7 +146,14 @@ def add_llama3(writer, config):
     writer.add_tensor("rope_freqs.weight", np.array(factors, dtype=np.float32))
 
 
-def add_phi3(writer, config):
+def add_phi3(goldens):
+    def add(writer, config):
+        add_phi3_rope(writer, config)
+        add_sentencepiece(writer, goldens / "tokenizers/spbpe_2000.tokenizer.json")
+    return add
+
+
+def add_phi3_rope(writer, config):
     add_rope(writer, config)
     rope, original = config["rope_parameters"], config["original_max_position_embeddings"]
     writer.add_rope_scaling_orig_ctx_len(original)
@@ -207,7 +232,7 @@ def main():
     out.mkdir(exist_ok=True)
     gated(goldens, out, "llama", "llama", "llama_gqa_tied", LLAMA, add_llama(goldens))
     gated(goldens, out, "llama3", "llama", "llama3_rope", LLAMA, add_llama3)
-    gated(goldens, out, "phi3", "phi3", "phi3_longrope", PHI3, add_phi3)
+    gated(goldens, out, "phi3", "phi3", "phi3_longrope", PHI3, add_phi3(goldens))
     gated(goldens, out, "gemma", "gemma", "gemma", LLAMA, add_gemma)
     gated(goldens, out, "gemma2", "gemma2", "gemma2", GEMMA2, add_gemma2)
     gated(goldens, out, "gemma3", "gemma3", "gemma3_text", GEMMA2, add_gemma3)

@@ -105,12 +105,14 @@ TEST(Gguf, AModelIsFinetuned) {
 }
 
 TEST(Gguf, TheTokenizerInsideGivesTheSameIds) {
-  const auto tokenizer = Tokenizer::Load(kGoldens / "gguf/llama.gguf");
-  const json golden = json::parse(ReadFile(kGoldens / "tokenizers/gpt2_1000.cases.json"));
-  for (const json& golden_case : golden["cases"]) {
-    const auto ids = golden_case["ids"].get<std::vector<int32_t>>();
-    EXPECT_EQ(tokenizer->Encode(golden_case["text"].get<std::string>(), false), ids);
-    EXPECT_EQ(tokenizer->Decode(ids), golden_case["decoded"].get<std::string>());
+  for (const auto& [file, original] : {std::pair("llama", "gpt2_1000"), {"phi3", "spbpe_2000"}}) {
+    const auto tokenizer = Tokenizer::Load(kGoldens / "gguf" / (std::string(file) + ".gguf"));
+    const json golden = json::parse(ReadFile(kGoldens / "tokenizers" / (std::string(original) + ".cases.json")));
+    for (const json& golden_case : golden["cases"]) {
+      const auto ids = golden_case["ids"].get<std::vector<int32_t>>();
+      EXPECT_EQ(tokenizer->Encode(golden_case["text"].get<std::string>(), false), ids) << file;
+      EXPECT_EQ(tokenizer->Decode(ids), golden_case["decoded"].get<std::string>()) << file;
+    }
   }
 }
 
@@ -164,6 +166,8 @@ TEST_F(DamagedGguf, RotationsThatAreNotImplementedAreNamed) {
   EXPECT_EQ(Refusal(changed("phi3.gguf", "rope_factors_short", "rope_factors_short")), "");
   EXPECT_THAT(Refusal(changed("phi3.gguf", "rope_factors_short", "rope_factors_shore")),
               HasSubstr("tensor rope_factors_short.weight is missing"));
+  EXPECT_THAT(Refusal(changed("phi3.gguf", "tokenizer.ggml.scores", "tokenizer.ggml.stores")),
+              HasSubstr("tokenizer.ggml.scores is missing"));
   EXPECT_THAT(Refusal(changed("phi3.gguf", "rope.scaling.attn_factor", "rope.scaling.attn_fickle")),
               HasSubstr("phi3.rope.scaling.attn_fickle"));
   EXPECT_THAT(Refusal(changed("gemma3.gguf", "linear", "lineal")), HasSubstr("\"lineal\", not implemented"));

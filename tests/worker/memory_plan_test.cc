@@ -36,6 +36,7 @@ TEST(MemoryPlan, BaseOnceAndFourCopiesALane) {
   EXPECT_EQ(one.Total(), 5 * 4'000'000 + 4 * (500 * 100 + 100 * 1000));
   const MemoryPlan many = PlanMemory(shape, 100, 2, 3);
   EXPECT_EQ(many.Total() - many.base_bytes, 6 * (one.Total() - one.base_bytes));
+  EXPECT_EQ(PlanMemory(shape, 100, 1, 1, {}, /*graphs=*/true).kept_bytes, 2 * one.kept_bytes);
   EXPECT_EQ(PlanMemory(shape, 1000, 1, 1).kept_bytes, 4 * (500 * 1000 + 256 * 1000));  // one chunk of logits
 }
 
