@@ -1,6 +1,7 @@
 #include "index/best_rows.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "common/simd.h"
 
@@ -62,8 +63,12 @@ void BestRows::Offer(const float* scores, size_t n, int64_t first) {
   OfferAll(scores, n, [first](size_t i) { return first + static_cast<int64_t>(i); });
 }
 
-void BestRows::Offer(const float* scores, size_t n, const int64_t* rows) {
-  OfferAll(scores, n, [rows](size_t i) { return rows[i]; });
+void BestRows::Offer(const float* scores, size_t n, std::span<const std::byte> rows) {
+  OfferAll(scores, n, [rows](size_t i) {
+    int64_t row = 0;
+    std::memcpy(&row, rows.data() + i * sizeof row, sizeof row);
+    return row;
+  });
 }
 
 void BestRows::Merge(const BestRows& other) {

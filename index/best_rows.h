@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 namespace hullft::index {
@@ -26,8 +27,8 @@ class BestRows {
   explicit BestRows(size_t k) : k_(k) {}
   // Rows first, first + 1, ... with these scores.
   void Offer(const float* scores, size_t n, int64_t first);
-  // rows[0], rows[1], ... with these scores.
-  void Offer(const float* scores, size_t n, const int64_t* rows);
+  // The n rows with these scores, an int64_t each at any address: lists that FAISS maps lie at odd ones.
+  void Offer(const float* scores, size_t n, std::span<const std::byte> rows);
   void Offer(RowHit hit);
   void Merge(const BestRows& other);
   // The hits in order; nothing may be offered after it.

@@ -105,7 +105,7 @@ struct FaissIndex::Impl {
       } else {
         Multiply(reinterpret_cast<const float*>(codes), n, rows.dim, query, &scores);
       }
-      best->Offer(scores.data(), n, ivf->invlists->get_ids(list));
+      best->Offer(scores.data(), n, std::as_bytes(std::span(ivf->invlists->get_ids(list), n)));
     }
   }
 

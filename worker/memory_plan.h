@@ -36,7 +36,7 @@ struct MemoryPlan {
   int64_t weights_bytes = 0;   // of a lane: working copy, gradient, two moments; or adapters and merged weights
   bool adapters = false;
   int64_t kept_bytes = 0;  // of a lane: activations, and a chunk of logits
-  int64_t Total() const { return base_bytes + workers * lanes * (weights_bytes + kept_bytes); }
+  int64_t Total() const { return base_bytes + int64_t{workers} * lanes * (weights_bytes + kept_bytes); }
   // "2.9 GB = base 0.5 GB + 1 worker x 2 queries x (...)".
   std::string Arithmetic() const;
 };

@@ -174,7 +174,8 @@ void Tuner::Impl::TuneOn(const TrainSequence& train, int sequence, bool grad_nor
     ++result->gradients_computed;
     result->tokens_trained += static_cast<int64_t>(tokens.size());
     double norm = 0;
-    for (int j = 0; j < run;) {  // in one pass over the weights, unless a mark lies between its steps
+    // In one pass over the weights, unless a mark lies between its steps. std::exchange moves j on.
+    for (int j = 0; j < run;) {  // NOLINT(bugprone-infinite-loop)
       const auto steps_done = static_cast<int64_t>(result->steps.size());
       const std::vector<AdamSegment> segments = trained().Segments(steps_done == 0);
       if (j == 0 && grad_norms) norm = trained().GradientsNorm(segments, threads);

@@ -57,18 +57,18 @@ size_t GraphemeEnd(std::string_view text, size_t at) {
 }  // namespace
 
 Charsmap::Charsmap(std::string_view base64, Place place) : place_(std::move(place)) {
-  const auto fail = [&](const char* what) { throw DataError("{}: {} {}", place_.file, place_.field, what); };
+  const auto fault = [&](const char* what) { return DataError("{}: {} {}", place_.file, place_.field, what); };
   const std::optional<std::string> bytes = FromBase64(base64);
-  if (!bytes) fail("is not base64");
+  if (!bytes) throw fault("is not base64");
   uint32_t trie_bytes = 0;
-  if (bytes->size() < sizeof trie_bytes) fail("is too short");
+  if (bytes->size() < sizeof trie_bytes) throw fault("is too short");
   std::memcpy(&trie_bytes, bytes->data(), sizeof trie_bytes);
   if (trie_bytes % sizeof(uint32_t) != 0 || trie_bytes == 0 || trie_bytes > bytes->size() - sizeof trie_bytes)
-    fail("says a length of its trie that does not fit");
+    throw fault("says a length of its trie that does not fit");
   units_.resize(trie_bytes / sizeof(uint32_t));
   std::memcpy(units_.data(), bytes->data() + sizeof trie_bytes, trie_bytes);
   replacements_ = bytes->substr(sizeof trie_bytes + trie_bytes);
-  if (FindInvalidUtf8(replacements_) != std::string_view::npos) fail("has replacements that are not UTF-8");
+  if (FindInvalidUtf8(replacements_) != std::string_view::npos) throw fault("has replacements that are not UTF-8");
   for (int code = 0; code < 0x80; ++code) {
     const char c = static_cast<char>(code);
     ascii_.push_back(Find(std::string_view(&c, 1)));

@@ -32,10 +32,18 @@ TEST(BestRows, KeepsTheBestOfAnyScoresFedInAnyPieces) {
       scores.push_back(static_cast<float>(random() % (trial % 2 == 0 ? 5 : 100'000)));  // also many that are equal
       all.push_back({static_cast<int64_t>(i), scores.back()});
     }
+    std::string ids(1 + n * sizeof(int64_t), '\0');  // from an odd address on, as in a mapped file of FAISS
+    for (const RowHit& hit : all)
+      std::memcpy(ids.data() + 1 + static_cast<size_t>(hit.row) * sizeof hit.row, &hit.row, sizeof hit.row);
     BestRows one(k), other(k);
     for (size_t begin = 0; begin < n;) {
       const size_t size = std::min<size_t>(1 + random() % 700, n - begin);
-      (random() % 2 == 0 ? one : other).Offer(scores.data() + begin, size, static_cast<int64_t>(begin));
+      BestRows& best = random() % 2 == 0 ? one : other;
+      const auto named = std::as_bytes(std::span(ids)).subspan(1 + begin * sizeof(int64_t));
+      if (random() % 2 == 0)
+        best.Offer(scores.data() + begin, size, named);
+      else
+        best.Offer(scores.data() + begin, size, static_cast<int64_t>(begin));
       begin += size;
     }
     one.Merge(other);

@@ -60,7 +60,7 @@ void UnpackQ4K(const std::byte* block, float* out) {
     const auto [part_scale, part_least] = PartOfQ4K(parts, part);
     const float s = scale * part_scale, m = least * part_least;
     for (int i = 0; i < 32; ++i) {
-      const int both = Byte(values + (part / 2) * 32 + i);
+      const int both = Byte(values + ((part / 2) * 32 + i));
       out[part * 32 + i] = s * static_cast<float>(part % 2 == 0 ? both & 15 : both >> 4) - m;
     }
   }
@@ -72,9 +72,9 @@ void UnpackQ6K(const std::byte* block, float* out) {
   const float scale = Half(block + 208);
   for (int i = 0; i < kSuperBlock; ++i) {
     const int half = i / 128, quarter = i % 128 / 32, at = i % 32;
-    const int low_byte = Byte(low + half * 64 + quarter % 2 * 32 + at);
+    const int low_byte = Byte(low + (half * 64 + quarter % 2 * 32 + at));
     const int low_bits = quarter < 2 ? low_byte & 15 : low_byte >> 4;
-    const int high_bits = Byte(high + half * 32 + at) >> (2 * quarter) & 3;
+    const int high_bits = Byte(high + (half * 32 + at)) >> (2 * quarter) & 3;
     const auto part = static_cast<int8_t>(Byte(scales + i / 16));
     out[i] = scale * static_cast<float>(part) * static_cast<float>((low_bits | high_bits << 4) - 32);
   }

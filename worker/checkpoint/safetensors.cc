@@ -80,7 +80,7 @@ Range ReadOffsets(const std::string& where, const std::string& name, const json&
       !(*field)[1].is_number_unsigned()) {
     Fail(where + ": field data_offsets is not a pair of whole numbers from 0 up");
   }
-  const Range range{(*field)[0].get<uint64_t>(), (*field)[1].get<uint64_t>(), name};
+  Range range{(*field)[0].get<uint64_t>(), (*field)[1].get<uint64_t>(), name};
   if (range.begin > range.end || range.end > data_bytes) {
     Fail(fmt::format("{}: field data_offsets is [{}, {}], but the file has {} bytes of data", where, range.begin,
                      range.end, data_bytes));

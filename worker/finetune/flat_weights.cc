@@ -15,7 +15,7 @@
 namespace hullft::worker {
 namespace {
 constexpr int64_t kAlignFloats = 16;         // 64 bytes: MKL's results depend on the alignment within a cache line
-constexpr size_t kStaggerBytes = 64 * 1037;  // odd multiple of a cache line, spreads over sets and pages
+constexpr size_t kStaggerBytes = size_t{64} * 1037;  // odd multiple of a cache line, spreads over sets and pages
 constexpr size_t kHugePage = size_t{2} << 20U;
 }  // namespace
 

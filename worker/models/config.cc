@@ -176,7 +176,7 @@ std::vector<std::pair<std::vector<std::string>, int64_t>> ConfigReader::Repeats(
   constexpr int64_t kMost = 10'000;
   try {
     if (value != nullptr) {
-      const auto repeats = value->get<std::vector<std::pair<std::vector<std::string>, int64_t>>>();
+      auto repeats = value->get<std::vector<std::pair<std::vector<std::string>, int64_t>>>();
       if (std::ranges::all_of(repeats, [](const auto& item) { return item.second >= 1 && item.second <= kMost; })) {
         return repeats;
       }

@@ -164,7 +164,7 @@ at::Tensor Decoder::Attention(const DecoderLayer& layer, const LayerKind& kind, 
                               const Pass& pass) const {
   Heads heads = SplitHeads(QueryKeyValue(layer, x));
   const auto prepare = [&](const at::Tensor& y, const Affine& norm) {
-    const at::Tensor normed = NormHeads(y, norm);
+    at::Tensor normed = NormHeads(y, norm);
     if (kind.rope < 0) return normed;
     const auto& [cos, sin] = pass.turns[static_cast<size_t>(kind.rope)];
     return Rotate(normed, cos, sin);
@@ -224,7 +224,7 @@ at::Tensor Decoder::Embeddings(const at::Tensor& ids) const {
     const at::Tensor x = Embed(P(w_.tokens), positions, ids, /*onto=*/shape_.tied, shape_.position_offset);
     return shape_.embedding_scale == 1 ? x : x * shape_.embedding_scale;
   }
-  const at::Tensor x = Project(Embed(P(w_.tokens), at::Tensor(), ids, /*onto=*/shape_.tied), w_.project_in);
+  at::Tensor x = Project(Embed(P(w_.tokens), at::Tensor(), ids, /*onto=*/shape_.tied), w_.project_in);
   if (!positions.defined()) return x;
   const at::Tensor places = positions.narrow(0, shape_.position_offset, ids.size(-1));
   return (x.view({-1, ids.size(-1), x.size(1)}) + places).view(x.sizes());

@@ -21,8 +21,9 @@ void AskForHugePages(void* data, size_t bytes) {
   constexpr uintptr_t kPage = uintptr_t{2} << 20;
   const uintptr_t first = reinterpret_cast<uintptr_t>(data), begin = (first + kPage - 1) / kPage * kPage;
   const uintptr_t end = (first + bytes) / kPage * kPage;
-  // ignored: only a hint
-  if (begin < end) (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  if (begin >= end) return;
+  std::byte* const start = static_cast<std::byte*>(data) + (begin - first);
+  (void)::madvise(start, end - begin, MADV_HUGEPAGE);  // ignored: only a hint
 }
 
 }  // namespace
