@@ -96,7 +96,7 @@ void BeforeConstructors(int argc, char** argv, char**) {
   // ignored: only slower without it
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) ::setenv("GOMP_SPINCOUNT", "5000", 0);
 }
-__attribute__((section(".preinit_array"), used)) void (*const early)(int, char**, char**) = BeforeConstructors;
+__attribute__((section(".preinit_array"), used)) void (*const kEarly)(int, char**, char**) = BeforeConstructors;
 
 int Dispatch(const std::vector<std::string>& words) {
   std::vector<std::string> names;

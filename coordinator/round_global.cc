@@ -70,14 +70,14 @@ void Round::ChooseGlobally(const RoundWork& work, std::vector<Own>* own) {
       bests.scores.push_back(answer.score);
       bests.ids.push_back(answer.id);
     }
-    const std::vector<Bests> all = Exchange(kBests, std::vector<Bests>(shards, std::move(bests)));
+    const std::vector<Bests> all = Exchange(kBests, std::vector<Bests>(shards, bests));
     const std::vector<size_t> winners = Winners(all, active.size());
     Vectors won;
     for (size_t a = 0; a < active.size(); ++a) {
       if (winners[a] == static_cast<size_t>(self_))
         won.rows.insert(won.rows.end(), mine[a].row.begin(), mine[a].row.end());
     }
-    const std::vector<Vectors> vectors = Exchange(kWinners, std::vector<Vectors>(shards, std::move(won)));
+    const std::vector<Vectors> vectors = Exchange(kWinners, std::vector<Vectors>(shards, won));
     std::vector<size_t> at(shards, 0), place(active.size());
     for (size_t a = 0; a < active.size(); ++a) {
       const size_t s = winners[a];

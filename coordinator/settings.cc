@@ -247,7 +247,7 @@ Identity IdentityOfOptions(const OptionTable& table) {
 
 std::string IdentityText(const Identity& identity) {
   std::string text;
-  for (const auto& [name, value] : identity) text += name + "=" + value + "\n";
+  for (const auto& [name, value] : identity) text += fmt::format("{}={}\n", name, value);
   return text;
 }
 

@@ -78,7 +78,7 @@ void Write(const std::vector<std::unique_ptr<Partition>>& parts, const Places& p
 }  // namespace
 
 CorpusInfo ExportCorpus(const ExportSettings& settings) {
-  const CorpusInfo info = ReadCorpusInfo(settings.corpus);
+  CorpusInfo info = ReadCorpusInfo(settings.corpus);
   std::vector<std::unique_ptr<Partition>> parts;
   std::vector<std::span<const SequenceId>> ids;
   for (int p = 0; p < info.partitions; ++p) {

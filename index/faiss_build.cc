@@ -65,7 +65,7 @@ void CheckBudget(const faiss::Index& index, const IndexType& type, const Embeddi
   int64_t bytes = sample * row_bytes;
   if (const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index))
     bytes = std::max(bytes, n * static_cast<int64_t>(ivf->code_size + sizeof(faiss::Index::idx_t)) * 3 / 2);
-  if (type.kind == IndexKind::kHnsw) bytes = n * (row_bytes + (2 * type.links + 4) * 4);
+  if (type.kind == IndexKind::kHnsw) bytes = n * (row_bytes + (int64_t{2} * type.links + 4) * 4);
   if (budget == 0 || bytes <= budget) return;
   throw Error(
       Code::kUsage,

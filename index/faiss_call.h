@@ -12,8 +12,8 @@ namespace hullft::index {
 template <class Function>
 auto Translate(const Function& function) {
 #ifdef HULLFT_FAISS_AVX2
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c")) {
-    throw Error(Code::kUsage, "this build's FAISS kernels need a processor with AVX2, FMA and F16C",
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
+    throw Error(Code::kUsage, "this build's FAISS kernels need a processor with AVX2 and FMA",
                 "configure with -DHULLFT_FAISS_SOURCE= for the library's own, or use --index Flat");
   }
 #endif

@@ -117,7 +117,7 @@ std::vector<int> StagedPartitions(const fs::path& corpus, const fs::path& dir) {
 fs::path StagePartition(const fs::path& corpus, int number, const fs::path& dir, const StageProgress& progress) {
   const std::string what = fmt::format("partition {} on {}", number, comm::HostName());
   try {
-    const fs::path folder = NodeCopyFolder(corpus, dir);
+    fs::path folder = NodeCopyFolder(corpus, dir);
     const fs::path source = PartitionFolder(corpus, number), copy = PartitionFolder(folder, number);
     MakeFolders(folder);
     const auto lock = WaitForLock(copy.string() + ".lock", what);

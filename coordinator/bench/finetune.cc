@@ -106,7 +106,7 @@ Runs CutIntoRuns(const std::vector<int>& counts, int refresh) {
 std::vector<int32_t> Tokens(int length, int64_t vocabulary, int which) {
   std::vector<int32_t> tokens;
   for (int64_t i = 0; i < length; ++i)
-    tokens.push_back(static_cast<int32_t>((i * 7919 + which * 104729 + 13) % vocabulary));
+    tokens.push_back(static_cast<int32_t>((i * 7919 + int64_t{which} * 104729 + 13) % vocabulary));
   return tokens;
 }
 

@@ -2,6 +2,7 @@
 // not include anything with inline functions of its own, which the linker would then take for all.
 #pragma once
 
+#include <cstddef>
 #include <cstring>
 
 #ifdef __FMA__
@@ -75,7 +76,7 @@ struct Tail {
 template <int W, class T>
 HULLFT_INLINE void AddProducts(const T* a, const double* b, typename Wide<W>::Doubles* sum) {
 #pragma GCC unroll 8
-  for (int part = 0; part < kLanes / W; ++part) {
+  for (ptrdiff_t part = 0; part < kLanes / W; ++part) {
     typename Wide<W>::Doubles x, y;
     Load<W>(a + part * W, &x);
     Load<W>(b + part * W, &y);
@@ -116,7 +117,7 @@ HULLFT_INLINE void AddExactProducts(const float* const* x, const double* const* 
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r) __builtin_prefetch(x[r] + at + ahead);  // a row may end at a page, where hardware stops
 #pragma GCC unroll 8
-  for (int part = 0; part < kLanes / W; ++part) {
+  for (ptrdiff_t part = 0; part < kLanes / W; ++part) {
     typename Wide<W>::Doubles y[C];
 #pragma GCC unroll 3
     for (int c = 0; c < C; ++c) Load<W>(v[c] + at + part * W, &y[c]);
@@ -201,7 +202,7 @@ static int LaneLargestDifference(const double* a, const double* b, int k) {
   if (k >= 2 * W) {
     Doubles top[2], x, y;
     Places place[2], here[2];
-    for (int h = 0; h < 2; ++h) {
+    for (ptrdiff_t h = 0; h < 2; ++h) {
       for (int l = 0; l < W; ++l) here[h][l] = h * W + l;
       place[h] = here[h];
       Load<W>(a + h * W, &x);
@@ -210,7 +211,7 @@ static int LaneLargestDifference(const double* a, const double* b, int k) {
     }
     for (i = 2 * W; i + 2 * W <= k; i += 2 * W) {
 #pragma GCC unroll 2
-      for (int h = 0; h < 2; ++h) {
+      for (ptrdiff_t h = 0; h < 2; ++h) {
         here[h] += 2 * W;
         Load<W>(a + i + h * W, &x);
         Load<W>(b + i + h * W, &y);
@@ -220,7 +221,7 @@ static int LaneLargestDifference(const double* a, const double* b, int k) {
         top[h] = above ? value : top[h];
       }
     }
-    for (int h = 0; h < 2; ++h) {
+    for (ptrdiff_t h = 0; h < 2; ++h) {
       for (int l = 0; l < W; ++l) {
         const int at = static_cast<int>(place[h][l]);
         if (top[h][l] > largest || (top[h][l] == largest && at < best)) best = at, largest = top[h][l];

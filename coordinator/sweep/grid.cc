@@ -32,7 +32,7 @@ RunSettings Checked(const Settings& settings) {
   OptionTable table("hullft run", "");
   run.Bind(&table);
   std::vector<std::string> words = {"--output=sweep"};
-  for (const auto& [name, value] : settings) words.push_back("--" + name + "=" + value);
+  for (const auto& [name, value] : settings) words.push_back(fmt::format("--{}={}", name, value));
   table.Parse(words);
   run.Finish();
   return run;

@@ -65,7 +65,7 @@ std::pair<std::string, TensorLayout> NameOf(const GgufArchitecture& architecture
     const TensorLayout layout = turned              ? TensorLayout::kInterleaved
                                 : leaf == ".weight" ? entry.layout
                                                     : TensorLayout::kPlain;
-    return {prefix + entry.name + leaf, layout};
+    return {fmt::format("{}{}{}", prefix, entry.name, leaf), layout};
   }
   return {name, TensorLayout::kPlain};
 }
