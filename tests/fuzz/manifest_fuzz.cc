@@ -10,7 +10,7 @@ namespace {
 void RequireInside(const std::vector<index::FileEntry>& files) {
   for (const index::FileEntry& file : files) {
     const std::filesystem::path path(file.path);
-    Require(path.is_relative() && !path.lexically_normal().generic_string().starts_with(".."),
+    Require(!path.empty() && path.is_relative() && *path.lexically_normal().begin() != "..",
             "no path leaves the corpus");
     Require(file.bytes >= 0, "a file has a size");
   }
