@@ -40,7 +40,7 @@ struct RunHeader {
 class Coordinator {
  public:
   // identity: options and digests that all ranks agreed on. arithmetics: by worker (worker::Tuner::arithmetic). Opens
-  // the run folder, reads queries and journal.
+  // the run folder, reads queries and journal. world, layout, plan and context outlive it.
   Coordinator(comm::Communicator& world, const Layout& layout, const RunHeader& header, const RunPlan& plan,
               const RankContext& context, const Identity& identity, const std::vector<std::string>& arithmetics);
   // Until every query has its row, or a stop was asked for; then sends Stop to all roles. When it throws, the caller

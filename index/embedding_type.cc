@@ -13,6 +13,8 @@ constexpr std::string_view kNames[] = {"f32", "f16", "bf16"};
 
 // A type with the name of the format; the compiler knows how to convert it.
 using Half = _Float16;
+// One in a record of the store or a mapped file, at any address.
+using StoredHalf [[gnu::aligned(1), gnu::may_alias]] = _Float16;
 
 uint16_t ToBf16(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
@@ -20,7 +22,7 @@ uint16_t ToBf16(float value) {
 }
 
 // F16C where the processor has it: without it a number costs a library call.
-[[gnu::target_clones("arch=haswell", "default")]] void WidenHalves(const Half* from, size_t n, float* to) {
+[[gnu::target_clones("arch=haswell", "default")]] void WidenHalves(const StoredHalf* from, size_t n, float* to) {
   for (size_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]);
 }
 
@@ -69,7 +71,7 @@ void Widen(std::string_view bytes, EmbeddingType type, std::span<float> out) {
   if (type == EmbeddingType::kF32) {
     std::memcpy(out.data(), bytes.data(), bytes.size());
   } else if (type == EmbeddingType::kF16) {
-    WidenHalves(reinterpret_cast<const Half*>(bytes.data()), out.size(), out.data());
+    WidenHalves(reinterpret_cast<const StoredHalf*>(bytes.data()), out.size(), out.data());
   } else {
     for (size_t i = 0; i < out.size(); ++i) {
       uint16_t bits = 0;

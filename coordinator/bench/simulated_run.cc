@@ -100,7 +100,8 @@ RunStats Coordinate(comm::Communicator& world, const Layout& layout, const Simul
     for (const int rank : layout.workers) SendMessage(world, rank, kToWorker, Stop{});
   };
   try {
-    Coordinator coordinator(world, layout, RunHeader{}, plan, RankContext{}, Identity{}, {});
+    const RankContext context;
+    Coordinator coordinator(world, layout, RunHeader{}, plan, context, Identity{}, {});
     const RunOutcome outcome = coordinator.Run();
     if (!outcome.workers_left) throw Error(Code::kPeer, "a worker of the simulated run did not end");
     return outcome.stats;

@@ -117,13 +117,14 @@ TEST_F(StudyTest, OnlyQueriesOfAllCellsAreCompared) {
 
 TEST_F(StudyTest, AClearDifferenceIsSignificantAndNoiseIsNot) {
   const Study clear = Load({Write("a", Rows(90, 0.4, 1)), Write("b", Rows(90, 0.2, 2), {{"--method", "knn"}})});
-  const HeadlineEntry& knn = FiguresOf(clear).subsets.back().headline[1];
+  const HeadlineEntry knn = FiguresOf(clear).subsets.back().headline[1];
   EXPECT_LT(knn.p, 0.01);
   EXPECT_GT(knn.interval.low, 0);
   EXPECT_LT(knn.interval.low, knn.difference);
   EXPECT_GT(knn.interval.high, knn.difference);
   const Study noise = Load({Write("c", Rows(90, 0.3, 1)), Write("d", Rows(90, 0.3, 2), {{"--method", "knn"}})});
-  for (const HeadlineEntry& entry : FiguresOf(noise).subsets.back().headline) EXPECT_GT(entry.p, 0.01);
+  const Figures of_noise = FiguresOf(noise);
+  for (const HeadlineEntry& entry : of_noise.subsets.back().headline) EXPECT_GT(entry.p, 0.01);
 }
 
 TEST_F(StudyTest, RefusesWhatCannotBeCompared) {
