@@ -68,6 +68,8 @@ void WorkerModels::LoadTuner(const worker::WeightExchange& exchange) {
                               settings_.queries_per_worker, exchange.host),
                   "one thread a query is the least: fewer queries, fewer workers or more --threads");
     }
+    // TF32 is a setting of the process: vectors made with it would not be those of the corpus.
+    if (encoder_ && !device.is_cpu() && settings_.precision != "tf32") encoder_->MoveTo(options.device);
     const int sharers = device.is_cpu() ? exchange.node.size : 1;
     worker::CheckMemory(worker::PlanMemory(worker::ReadModelShape(settings_.model), settings_.tune.max_length, sharers,
                                            settings_.queries_per_worker, settings_.adapter, settings_.cuda_graphs),

@@ -21,9 +21,10 @@ namespace hullft::coordinator {
 
 class WorkerModels final : public WorkerTasks {
  public:
-  // Loads tokenizer and, unless the queries come with embeddings, the encoder (LoadQueryEncoder).
+  // Loads tokenizer and, unless the queries come with embeddings, the encoder (LoadQueryEncoder), on the CPU.
   WorkerModels(const RunSettings& settings, const index::CorpusInfo& corpus, int threads);
-  // Collective over the workers, before the first task: the model, read once for all of them (worker/load_tuner.h).
+  // Collective over the workers, before the first task: the model, read once for all of them (worker/load_tuner.h). The
+  // encoder goes to the worker's GPU.
   void LoadTuner(const worker::WeightExchange& exchange);
 
   int dim() const override { return encoder_ ? encoder_->dim() : 0; }

@@ -1,6 +1,7 @@
 #include "worker/encoder.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
@@ -14,6 +15,7 @@
 #include "common/hash.h"
 #include "common/parallel.h"
 #include "common/tokenizer/tokenizer.h"
+#include "worker/device.h"
 #include "worker/models/encoder_model.h"
 #include "worker/pooling.h"
 #include "worker/runtime.h"
@@ -69,26 +71,58 @@ struct Encoder::Impl {
     return parts;
   }
 
-  // out: [D]
-  void EmbedText(std::string_view text, std::span<float> out) const {
+  // [D], on the model's device
+  at::Tensor Vector(std::string_view text) const {
     const std::vector<std::vector<int32_t>> parts = Parts(text);
-    const c10::InferenceMode inference;
     at::Tensor vector;
     if (parts.size() == 1) {
       vector = Pool(model.Hidden(parts[0]), settings.pooling);
     } else {
       double tokens = 0;
-      vector = at::zeros({model.width()}, at::kFloat);
+      vector = at::zeros({model.width()}, at::TensorOptions(at::kFloat).device(model.device()));
       for (const std::vector<int32_t>& part : parts) {
         vector.add_(Pool(model.Hidden(part), settings.pooling), static_cast<double>(part.size()));
         tokens += static_cast<double>(part.size());
       }
       vector.div_(tokens);
     }
-    const at::Tensor unit = vector.div(at::linalg_vector_norm(vector).clamp_min(1e-9));
-    std::copy_n(unit.data_ptr<float>(), model.width(), out.data());
+    return vector.div(at::linalg_vector_norm(vector).clamp_min(1e-9));
   }
+
+  // Both: a row of out, [D], for each text.
+  void EmbedOnCpu(std::span<const std::string_view> texts, std::span<float> out) const;
+  void EmbedOnGpu(std::span<const std::string_view> texts, std::span<float> out) const;
 };
+
+void Encoder::Impl::EmbedOnCpu(std::span<const std::string_view> texts, std::span<float> out) const {
+  const auto width = static_cast<size_t>(model.width());
+  std::vector<size_t> order(texts.size());  // the longest first, so that no thread is left with it at the end
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return texts[a].size() > texts[b].size(); });
+  const IntraOpThreads restore(1);
+  ParallelFor(static_cast<int64_t>(texts.size()), threads, [&](int64_t i) {
+    if (at::get_num_threads() != 1) at::set_num_threads(1);  // a setting of each thread
+    const size_t row = order[static_cast<size_t>(i)];
+    CallTorch([&] {
+      const c10::InferenceMode inference;
+      const at::Tensor vector = Vector(texts[row]);
+      std::copy_n(vector.const_data_ptr<float>(), width, out.begin() + static_cast<std::ptrdiff_t>(row * width));
+    });
+  });
+}
+
+// The device works behind this thread, which waits for it once, at the end.
+void Encoder::Impl::EmbedOnGpu(std::span<const std::string_view> texts, std::span<float> out) const {
+  if (texts.empty()) return;
+  CallTorch([&] {
+    const c10::InferenceMode inference;
+    const c10::DeviceGuard guard(model.device());
+    std::vector<at::Tensor> vectors;
+    for (const std::string_view text : texts) vectors.push_back(Vector(text));
+    const at::Tensor rows = at::stack(vectors).cpu();
+    std::copy_n(rows.const_data_ptr<float>(), out.size(), out.data());
+  });
+}
 
 Encoder::Encoder() = default;
 Encoder::~Encoder() = default;
@@ -125,6 +159,15 @@ std::unique_ptr<Encoder> Encoder::Load(const EncoderOptions& options) {
   return encoder;
 }
 
+void Encoder::MoveTo(const std::string& device) {
+  const at::Device parsed = ParseDevice(device);
+  CallTorch([&] {
+    InitDevice(parsed, /*tf32=*/false);
+    const c10::DeviceGuard guard(parsed);
+    impl_->model.MoveTo(parsed);
+  });
+}
+
 int Encoder::dim() const {
   return static_cast<int>(impl_->model.width());
 }
@@ -141,20 +184,12 @@ const std::string& Encoder::space() const {
 void Encoder::Embed(std::span<const std::string_view> texts, std::span<float> out) const {
   const size_t width = static_cast<size_t>(dim());
   HULLFT_CHECK(out.size() == texts.size() * width);
-  std::vector<size_t> order(texts.size());  // the longest first, so that no thread is left with it at the end
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return texts[a].size() > texts[b].size(); });
-  const IntraOpThreads restore(1);
-  ParallelFor(static_cast<int64_t>(texts.size()), impl_->threads, [&](int64_t i) {
-    if (at::get_num_threads() != 1) at::set_num_threads(1);  // a setting of each thread
-    const size_t row = order[static_cast<size_t>(i)];
-    const std::span<float> vector = out.subspan(row * width, width);
-    CallTorch([&] { impl_->EmbedText(texts[row], vector); });
-    if (!std::ranges::all_of(vector, [](float x) { return std::isfinite(x); })) {
-      throw Error(Code::kNumeric, fmt::format("the embedding of text {} is not finite", row),
-                  "the encoder's weights are damaged, or overflow in float32");
-    }
-  });
+  impl_->model.device().is_cpu() ? impl_->EmbedOnCpu(texts, out) : impl_->EmbedOnGpu(texts, out);
+  for (size_t row = 0; row < texts.size(); ++row) {
+    if (std::ranges::all_of(out.subspan(row * width, width), [](float x) { return std::isfinite(x); })) continue;
+    throw Error(Code::kNumeric, fmt::format("the embedding of text {} is not finite", row),
+                "the encoder's weights are damaged, or overflow in float32");
+  }
 }
 
 }  // namespace hullft::worker

@@ -2,9 +2,9 @@
 // denominators clamped at 1e-9). The families of models/encoder_families.h, from a Hugging Face or
 // sentence-transformers folder, which may choose another pooling and a prompt (pooling.h).
 //
-// Each text is run alone and unpadded on one thread, different texts on different threads, so a text's vector is the
-// same bit for bit in any batch and at any number of threads. Thread safety: Embed may be called from one thread at a
-// time.
+// Each text is run alone and unpadded, on one thread of the CPU (different texts on different threads) or on a GPU one
+// after the other, so a text's vector is the same bit for bit in any batch and at any number of threads. Between kinds
+// of devices it is the same up to rounding. Thread safety: Embed may be called from one thread at a time.
 #pragma once
 
 #include <memory>
@@ -35,6 +35,10 @@ class Encoder {
  public:
   static std::unique_ptr<Encoder> Load(const EncoderOptions& options);
   ~Encoder();
+
+  // device: as worker/device.h names it, "cpu" at first. Throws as ParseDevice. A GPU multiplies in float32, which is a
+  // setting of the whole process (InitDevice).
+  void MoveTo(const std::string& device);
 
   int dim() const;
   int max_length() const;

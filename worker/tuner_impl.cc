@@ -5,6 +5,7 @@
 #include "worker/device.h"
 #include "worker/finetune/adam.h"
 #include "worker/finetune/scoring.h"
+#include "worker/models/id_tensor.h"
 
 namespace hullft::worker {
 namespace {

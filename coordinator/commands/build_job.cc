@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/parallel.h"
 #include "common/tokenizer/tokenizer.h"
+#include "worker/device.h"
 #include "worker/encoder.h"
 
 namespace hullft::coordinator {
@@ -30,7 +31,9 @@ struct LoadedModels {
   std::unique_ptr<worker::Encoder> encoder;
 };
 
-index::BuildFunctions Load(const index::BuildSettings& settings, const BuildModels& models, LoadedModels* loaded) {
+// host_rank: of this process among those of its host.
+index::BuildFunctions Load(const index::BuildSettings& settings, const BuildModels& models, int host_rank,
+                           LoadedModels* loaded) {
   loaded->tokenizer = Tokenizer::Load(models.model);
   index::BuildFunctions functions;
   functions.tokenize = {[tokenizer = loaded->tokenizer.get()](auto text) { return tokenizer->Encode(text, false); },
@@ -45,6 +48,7 @@ index::BuildFunctions Load(const index::BuildSettings& settings, const BuildMode
                                            .threads = settings.threads,
                                            .long_texts = worker::LongTextsFromName(use.long_texts),
                                            .prompt = use.prompt});
+  if (settings.embeddings.empty()) loaded->encoder->MoveTo(worker::ChooseDevice(models.device, host_rank));
   use.space = loaded->encoder->space();
   functions.embed = {[encoder = loaded->encoder.get()](auto texts, auto out) { encoder->Embed(texts, out); },
                      loaded->encoder->dim(), loaded->encoder->digest(), std::move(use)};
@@ -61,6 +65,12 @@ int ThreadsOfRank(const comm::Communicator& world) {
   return bound ? cores : std::max(1, cores / static_cast<int>(here));
 }
 
+int HostRank(const comm::Communicator& world) {
+  const auto& hosts = world.hosts();
+  const auto here = hosts.begin() + world.rank();
+  return static_cast<int>(std::count(hosts.begin(), here, *here));
+}
+
 // Every rank takes part. Returns on rank 0.
 index::CorpusInfo BuildUnderMpi(index::BuildSettings settings, const BuildModels& models) {
   comm::MpiWorld mpi;
@@ -71,7 +81,7 @@ index::CorpusInfo BuildUnderMpi(index::BuildSettings settings, const BuildModels
   std::optional<Error> failure;
   LoadedModels loaded;
   try {
-    info = index::BuildCorpus(world, settings, [&] { return Load(settings, models, &loaded); });
+    info = index::BuildCorpus(world, settings, [&] { return Load(settings, models, HostRank(world), &loaded); });
   } catch (const Error& error) {
     failure = error;
   }
@@ -89,7 +99,7 @@ index::CorpusInfo RunBuild(index::BuildSettings settings, const BuildModels& mod
   if (!comm::InMpiLaunch()) {
     LoadedModels loaded;
     comm::InProcessWorld world(1);
-    return index::BuildCorpus(world.rank(0), settings, [&] { return Load(settings, models, &loaded); });
+    return index::BuildCorpus(world.rank(0), settings, [&] { return Load(settings, models, 0, &loaded); });
   }
 #ifdef HULLFT_MPI
   return BuildUnderMpi(settings, models);

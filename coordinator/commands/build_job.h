@@ -10,9 +10,10 @@
 namespace hullft::coordinator {
 
 struct BuildModels {
-  std::string model, encoder;  // folders; encoder may be ""
-  std::string encoder_digest;  // where embeddings are given and the encoder is not
-  index::EncoderUse use = {};  // without its space; not read for a corpus that grows
+  std::string model, encoder;   // folders; encoder may be ""
+  std::string encoder_digest;   // where embeddings are given and the encoder is not
+  std::string device = "auto";  // of the encoder, see worker::ChooseDevice
+  index::EncoderUse use = {};   // without its space; not read for a corpus that grows
 };
 
 // Every rank takes part; returns on rank 0, ends the process on the others. models: not read where corpora are.

@@ -10,6 +10,7 @@
 #include "common/progress.h"
 #include "coordinator/commands/commands.h"
 #include "index/jsonl_reader.h"
+#include "worker/device.h"
 #include "worker/encoder.h"
 #include "worker/runtime.h"
 
@@ -30,7 +31,7 @@ std::vector<std::string> ReadTexts(const std::string& path) {
 
 int EmbedCommand(const Arguments& args) {
   worker::EncoderOptions options;
-  std::string input, output, long_texts = "cut";
+  std::string input, output, long_texts = "cut", device = "auto";
   bool json = false, quiet = false;
   OptionTable table("hullft embed",
                     "Embeds every text of a JSONL file: one float32 row of length 1 a text, in order, as a .npy file.");
@@ -45,7 +46,8 @@ int EmbedCommand(const Arguments& args) {
       .OneOf({"cut", "average"});
   table.Add("prompt", &options.prompt,
             "put before every text: a name in the folder's config_sentence_transformers.json; empty: its default");
-  table.Add("threads", &options.threads, "texts embedded at once; 0: all usable cores")
+  table.Add("device", &device, "auto (the first GPU, else the CPU), cpu, cuda or cuda:N");
+  table.Add("threads", &options.threads, "texts embedded at once on the CPU; 0: all usable cores")
       .Range(0, 4096)
       .NotPartOfResult();
   table.Add("json", &json, "print a summary as JSON on standard output");
@@ -57,6 +59,7 @@ int EmbedCommand(const Arguments& args) {
   const std::vector<std::string> texts = ReadTexts(input);
   worker::InitTorchRuntime(1);
   const auto encoder = worker::Encoder::Load(options);
+  encoder->MoveTo(worker::ChooseDevice(device, 0));
   const size_t width = static_cast<size_t>(encoder->dim());
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   std::vector<float> vectors(texts.size() * width);

@@ -97,6 +97,10 @@ void AddWork(OptionTable* table, BuildOptions* o, bool embeds) {
     table->Add("batch", &s.batch, "sequences embedded between two points of no loss")
         .Range(1, 1 << 20)
         .NotPartOfResult();
+    table
+        ->Add("device", &o->models.device,
+              "where sequences are embedded: auto (a host's GPUs in turn, else the CPU), cpu, cuda or cuda:N")
+        .NotPartOfResult();
   }
   table->Add("threads", &s.threads, "of each rank; 0: all cores it may use").Range(0, 4096).NotPartOfResult();
   table

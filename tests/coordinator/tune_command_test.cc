@@ -8,8 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include "common/error.h"
+#include "common/files.h"
 #include "coordinator/commands/commands.h"
 #include "tests/caught.h"
+#include "tests/worker/golden_tensor.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -71,6 +73,27 @@ TEST(TuneCommand, ScoresOnTheWayAndAdapters) {
   EXPECT_EQ(adapted.at("eval").at(0).at("before"), full.at("eval").at(0).at("before"));
   EXPECT_NE(adapted.at("eval").at(0).at("after"), full.at("eval").at(0).at("after"));
   EXPECT_NE(adapted.at("eval").at(0).at("after"), adapted.at("eval").at(0).at("before"));
+}
+
+// Loss and score of a sequence as transformers computed them (tests/goldens/models), and it is learned: every kind of
+// model through the command.
+TEST(TuneCommand, EveryFamilyGivesTheReferencesNumbersAndLearns) {
+  for (const auto& folder : std::filesystem::directory_iterator(HULLFT_GOLDENS "/models")) {
+    SCOPED_TRACE(folder.path().filename());
+    const worker::SafetensorsFile golden(folder.path() / "golden.safetensors");
+    const at::Tensor ids = worker::Golden(golden, "input_ids")[0];
+    const auto first = ids.const_data_ptr<int64_t>();
+    const json tokens = std::vector<int64_t>(first, first + ids.numel());
+    const json numbers = json::parse(ReadFile(folder.path() / "golden.json"));
+    const double log_likelihood = numbers.at("logprob_sums").at(0), loss = -log_likelihood / (ids.numel() - 1.0);
+    const json result = Output({"--model", folder.path(), "--threads", "1", "--max-length", "64", "--lr", "0.01",
+                                "--prefix-token", "0", "--eval", Write("eval.jsonl", json{{"tokens", tokens}}.dump()),
+                                "--train", Write("train.jsonl", json{{"tokens", tokens}, {"count", 4}}.dump())});
+    EXPECT_NEAR(result.at("steps").at(0).at("loss").get<double>(), loss, 1e-5 * loss);
+    const json &before = result.at("eval").at(0).at("before"), &after = result.at("eval").at(0).at("after");
+    EXPECT_NEAR(before.at("log_likelihood_first_window").get<double>(), log_likelihood, -1e-5 * log_likelihood);
+    EXPECT_GT(after.at("log_likelihood").get<double>(), before.at("log_likelihood").get<double>());
+  }
 }
 
 TEST(TuneCommand, RefreshInfinityAndNoTraining) {

@@ -209,6 +209,16 @@ TEST(Encoder, PromptsArePutBeforeTexts) {
   EXPECT_NE(load("")->digest(), plain->digest());
 }
 
+// What a GPU computes: gpu_test.
+TEST(Encoder, MovesToADeviceThatIsThere) {
+  const Folder folder("bert_tiny", "bert_uncased_2000");
+  const auto encoder = Encoder::Load({.model_dir = folder.path().string(), .threads = 1});
+  const std::vector<float> before = EmbedAll(*encoder, {"a word", "two words"});
+  EXPECT_THAT(Failure(Code::kUsage, [&] { encoder->MoveTo("cuda:99"); }), HasSubstr("cuda:99"));
+  encoder->MoveTo("cpu");
+  EXPECT_EQ(EmbedAll(*encoder, {"a word", "two words"}), before);
+}
+
 TEST(Encoder, SameBitsInAnyBatchAndOnAnyNumberOfThreads) {
   const std::string folder = RealModel("all-minilm-l6-v2").string();
   std::vector<std::string> texts = Texts("minilm_max256");

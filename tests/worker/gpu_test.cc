@@ -18,11 +18,14 @@
 #include "common/comm/in_process.h"
 #include "common/error.h"
 #include "tests/caught.h"
+#include "tests/worker/golden_tensor.h"
 #include "worker/cuda/adam_cuda.h"
 #include "worker/cuda/nccl.h"
 #include "worker/device.h"
+#include "worker/encoder.h"
 #include "worker/load_tuner.h"
 #include "worker/memory_plan.h"
+#include "worker/models/encoder_model.h"
 #include "worker/system_info.h"
 
 namespace hullft::worker {
@@ -280,6 +283,41 @@ TEST(Lanes, TwoQueriesAtATimeHaveTheScoresOfOne) {
   });
   EXPECT_EQ(alone, together);
   std::printf("Two queries: %.0f ms at a time, %.0f ms one after the other\n", at_once, one_by_one);
+}
+
+TEST(EncoderOnGpu, HasTheHiddenStatesOfTheCpu) {
+  for (const auto& folder : std::filesystem::directory_iterator(HULLFT_GOLDENS "/encoders")) {
+    if (!std::filesystem::exists(folder.path() / "config.json")) continue;
+    SCOPED_TRACE(folder.path().filename());
+    EncoderModel model(folder.path());
+    std::vector<int32_t> ids(29);
+    for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(5 + 7 * i % 90);
+    const at::Tensor on_cpu = model.Hidden(ids);
+    model.MoveTo(Gpu(0));
+    EXPECT_LT((model.Hidden(ids).cpu() - on_cpu).abs().max().item<float>(), 1e-5);
+  }
+}
+
+TEST(EncoderOnGpu, ATextHasTheSameBitsInAnyBatch) {
+  const std::string folder = RealModel("all-minilm-l6-v2").string();
+  std::vector<std::string> texts;
+  for (int i = 0; i < 512; ++i) {
+    texts.push_back("text " + std::to_string(i));
+    for (int word = 0; word < i % 200; ++word) texts.back() += " " + std::to_string(word * i % 97);
+  }
+  const std::vector<std::string_view> views(texts.begin(), texts.end());
+  const auto encoder = Encoder::Load({.model_dir = folder, .threads = 1});
+  encoder->MoveTo("cuda");
+  const auto width = static_cast<size_t>(encoder->dim());
+  Floats all(texts.size() * width), alone(width);
+  encoder->Embed(views, all);
+  const double ms = Milliseconds([&] { encoder->Embed(views, all); });
+  for (const size_t row : {0, 17, 199, 511}) {
+    encoder->Embed({&views[row], 1}, alone);
+    ExpectSameBits(alone, {all.begin() + static_cast<std::ptrdiff_t>(row * width),
+                           all.begin() + static_cast<std::ptrdiff_t>((row + 1) * width)});
+  }
+  std::printf("Encoder, MiniLM, up to 256 tokens: %.0f texts/s\n", 1e3 * static_cast<double>(texts.size()) / ms);
 }
 
 TEST(Memory, APassTakesWhatIsPlanned) {

@@ -11,6 +11,7 @@
 #include "tests/caught.h"
 #include "worker/finetune/lora.h"
 #include "worker/finetune/scoring.h"
+#include "worker/models/id_tensor.h"
 #include "worker/runtime.h"
 #include "worker/tuner.h"
 

@@ -1,6 +1,7 @@
 // How long it takes to read a model, warm: every worker that starts waits for it.
 // Run: build/release/tests/worker/load_bench   (SmolLM2-135M of data/models)
-//      HULLFT_BENCH_MODEL=FOLDER build/release/tests/worker/load_bench   (any; tests/bench/random_llama.py makes large ones)
+//      HULLFT_BENCH_MODEL=FOLDER build/release/tests/worker/load_bench   (any; tests/bench/random_llama.py makes large
+//      ones)
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>

@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "worker/finetune/scoring.h"
+#include "worker/models/id_tensor.h"
 #include "worker/tuner.h"
 
 namespace hullft::worker {

@@ -4,6 +4,8 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
+#include "worker/models/id_tensor.h"
+
 namespace hullft::worker {
 namespace {
 

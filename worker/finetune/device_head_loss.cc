@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "common/error.h"
-#include "worker/finetune/scoring.h"
+#include "worker/models/id_tensor.h"
 
 namespace hullft::worker {
 namespace {

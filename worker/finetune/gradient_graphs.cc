@@ -5,7 +5,7 @@
 
 #include "common/log.h"
 #include "worker/finetune/device_head_loss.h"
-#include "worker/finetune/scoring.h"
+#include "worker/models/id_tensor.h"
 
 namespace hullft::worker {
 

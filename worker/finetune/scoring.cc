@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "common/error.h"
+#include "worker/models/id_tensor.h"
 
 namespace hullft::worker {
 namespace {
@@ -40,12 +41,6 @@ double LogLikelihood(LanguageModel& model, HeadLoss& head, std::span<const Windo
 }
 
 }  // namespace
-
-at::Tensor IdTensor(std::span<const int32_t> tokens, at::Device device) {
-  at::Tensor ids = at::empty({static_cast<int64_t>(tokens.size())}, at::TensorOptions(at::kLong));
-  std::copy(tokens.begin(), tokens.end(), ids.mutable_data_ptr<int64_t>());
-  return ids.to(device);
-}
 
 Score ScoreDocument(LanguageModel& model, HeadLoss& head, const EvalDocument& document, int32_t prefix_token,
                     int64_t max_length) {

@@ -11,9 +11,6 @@
 
 namespace hullft::worker {
 
-// int64 [size] on the device, for LanguageModel::Hidden.
-at::Tensor IdTensor(std::span<const int32_t> tokens, at::Device device = at::kCPU);
-
 // With the weights that the model's parameters show now. Tokens must be in the vocabulary. Short rolling windows go
 // through the model several at a time; the first window of the other definition reads other tokens (no prefix), alone.
 Score ScoreDocument(LanguageModel& model, HeadLoss& head, const EvalDocument& document, int32_t prefix_token,

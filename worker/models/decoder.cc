@@ -146,11 +146,15 @@ at::Tensor Decoder::Attend(const at::Tensor& q, const at::Tensor& k, const at::T
   const auto mask = pass.masks.find(kind.window);
   const bool masked = mask != pass.masks.end();
   const int64_t shared = shape_.heads / shape_.kv_heads;
-  if (shape_.attention_cap <= 0) {
-    return at::scaled_dot_product_attention(q, k, v, masked ? std::optional(mask->second) : std::nullopt, pass.dropout,
-                                            /*is_causal=*/!masked, kind.scale, shared > 1);
-  }
   const auto repeat = [&](const at::Tensor& y) { return shared > 1 ? y.repeat_interleave(shared, 1) : y; };
+  if (shape_.attention_cap <= 0) {
+    // On a GPU the only fused kernel for float32 (memory-efficient attention; ATen's sdp_utils.cpp) takes no shared
+    // heads: without copies ATen would make all scores.
+    const bool copied = shared > 1 && q.is_cuda();
+    return at::scaled_dot_product_attention(q, copied ? repeat(k) : k, copied ? repeat(v) : v,
+                                            masked ? std::optional(mask->second) : std::nullopt, pass.dropout,
+                                            /*is_causal=*/!masked, kind.scale, shared > 1 && !copied);
+  }
   const at::Tensor scores = at::matmul(q, repeat(k).transpose(2, 3)) * (kind.scale / shape_.attention_cap);
   const at::Tensor capped = (scores.tanh() * shape_.attention_cap)
                                 .masked_fill(mask->second.logical_not(), -INFINITY);  // Begin makes them all

@@ -10,6 +10,7 @@
 #include "common/files.h"
 #include "common/hash.h"
 #include "worker/models/encoder_families.h"
+#include "worker/models/id_tensor.h"
 
 namespace hullft::worker {
 
@@ -120,10 +121,32 @@ void EncoderModel::PrepareTables() {
   if (distances_.defined()) buckets_ = BucketsOf(at::arange(1 - shape_.max_tokens, shape_.max_tokens, at::kLong));
 }
 
+void EncoderModel::MoveTo(at::Device device) {
+  const c10::InferenceMode inference;
+  const auto move = [device](at::Tensor* tensor) {
+    if (tensor->defined()) *tensor = tensor->to(device);
+  };
+  const auto move_pair = [&move](Affine* pair) {
+    move(&pair->weight);
+    move(&pair->bias);
+  };
+  for (at::Tensor* tensor : {&tokens_, &positions_, &type_, &distances_, &buckets_}) move(tensor);
+  for (Affine* pair : {&norm_, &final_norm_}) move_pair(pair);
+  for (Layer& layer : layers_) {
+    for (Affine* pair : {&layer.qkv, &layer.out, &layer.attention_norm, &layer.up, &layer.down, &layer.mlp_norm}) {
+      move_pair(pair);
+    }
+  }
+  for (auto& [cos, sin] : turns_) {
+    move(&cos);
+    move(&sin);
+  }
+}
+
 EncoderModel::Pass EncoderModel::Begin(int64_t length) const {
   Pass pass;
   for (const auto& [cos, sin] : turns_) pass.turns.emplace_back(cos.narrow(0, 0, length), sin.narrow(0, 0, length));
-  const at::Tensor places = at::arange(length, at::kLong);
+  const at::Tensor places = at::arange(length, at::TensorOptions(at::kLong).device(device()));
   const at::Tensor distances = places.unsqueeze(0) - places.unsqueeze(1);  // [T, T]: from query to key
   if (distances_.defined()) {
     const at::Tensor buckets = buckets_.index({distances + (shape_.max_tokens - 1)});
@@ -142,15 +165,19 @@ at::Tensor EncoderModel::Norm(const at::Tensor& x, const Affine& a) const {
 }
 
 // ids: [T] -> [T, D]
-at::Tensor EncoderModel::Embeddings(const at::Tensor& ids) const {
-  at::Tensor x = at::embedding(tokens_, ids);
+at::Tensor EncoderModel::Embeddings(std::span<const int32_t> ids) const {
+  at::Tensor x = at::embedding(tokens_, IdTensor(ids, device()));
   if (type_.defined()) x.add_(type_);
   if (!positions_.defined()) return Norm(x, norm_);
   if (shape_.padding_id < 0) {
-    x.add_(positions_.narrow(0, 0, ids.size(0)));
+    x.add_(positions_.narrow(0, 0, static_cast<int64_t>(ids.size())));
   } else {  // transformers, create_position_ids_from_input_ids: a padding token in the text does not advance
-    const at::Tensor real = ids.ne(shape_.padding_id).to(at::kLong);
-    x.add_(at::embedding(positions_, real.cumsum(0) * real + shape_.padding_id));
+    std::vector<int32_t> places(ids.size());
+    auto next = static_cast<int32_t>(shape_.padding_id);
+    std::ranges::transform(ids, places.begin(), [&](int32_t id) {
+      return id == shape_.padding_id ? static_cast<int32_t>(shape_.padding_id) : ++next;
+    });
+    x.add_(at::embedding(positions_, IdTensor(places, device())));
   }
   return Norm(x, norm_);
 }
@@ -188,7 +215,7 @@ at::Tensor EncoderModel::Mlp(const Layer& layer, const at::Tensor& x) const {
 }
 
 at::Tensor EncoderModel::Hidden(std::span<const int32_t> ids) const {
-  const int64_t length = static_cast<int64_t>(ids.size());
+  const auto length = static_cast<int64_t>(ids.size());
   if (length < 1 || length > shape_.max_tokens) {
     throw DataError("a text of {} tokens does not fit the encoder's 1 to {}", length, shape_.max_tokens);
   }
@@ -197,10 +224,8 @@ at::Tensor EncoderModel::Hidden(std::span<const int32_t> ids) const {
       throw DataError("token {} is outside the encoder's vocabulary of {}", id, shape_.vocabulary);
   }
   const c10::InferenceMode inference;
-  const at::Tensor tokens = at::empty({length}, at::kLong);
-  std::ranges::copy(ids, tokens.data_ptr<int64_t>());
   const Pass pass = Begin(length);
-  at::Tensor x = Embeddings(tokens);
+  at::Tensor x = Embeddings(ids);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     const EncoderLayerKind& kind = shape_.layers[i];

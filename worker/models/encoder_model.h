@@ -1,8 +1,9 @@
 // A text encoder of any shape: token ids -> hidden states. For inference only: unlike a LanguageModel, the weights are
 // fixed once loaded, so the projections of query, key and value are kept as one.
 //
-// Letters: T tokens, D width. One sequence at a time, unpadded. Thread-safe once loaded; each call runs on the calling
-// thread and on as many cores as at::set_num_threads allows it; the bits depend on the ids alone when that is 1.
+// Letters: T tokens, D width. One sequence at a time, unpadded. Thread-safe once loaded; on the CPU, where it is at
+// first, each call runs on the calling thread and on as many cores as at::set_num_threads allows it; the bits depend on
+// the ids alone when that is 1. On a GPU a call gives the current stream its work.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -32,7 +33,12 @@ class EncoderModel {
   // Hash of weights and configuration.
   const std::string& digest() const { return digest_; }
 
-  // The last hidden states, float32 [T, D]. Throws kData when T is 0 or too large, or an id is out of the vocabulary.
+  // Takes weights and tables to another device.
+  void MoveTo(at::Device device);
+  at::Device device() const { return tokens_.device(); }
+
+  // The last hidden states there, float32 [T, D]. Throws kData when T is 0 or too large, or an id is out of the
+  // vocabulary.
   at::Tensor Hidden(std::span<const int32_t> ids) const;
 
  private:
@@ -52,7 +58,7 @@ class EncoderModel {
   void LoadWeights(const std::filesystem::path& folder);
   void PrepareTables();
   Pass Begin(int64_t length) const;
-  at::Tensor Embeddings(const at::Tensor& ids) const;
+  at::Tensor Embeddings(std::span<const int32_t> ids) const;
   at::Tensor Attention(const Layer& layer, const EncoderLayerKind& kind, const at::Tensor& x, const Pass& pass) const;
   at::Tensor Mlp(const Layer& layer, const at::Tensor& x) const;
   at::Tensor Norm(const at::Tensor& x, const Affine& a) const;
