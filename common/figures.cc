@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/error.h"
+#include "common/json_read.h"
 #include "common/parallel.h"
 
 namespace hullft {
@@ -69,8 +70,8 @@ std::string Figures::Json() const {
 }
 
 Figures Figures::Parse(const std::string& json, const std::filesystem::path& path) {
+  const ordered_json all = ParseOrderedJson(json, path.string());
   try {
-    const ordered_json all = ordered_json::parse(json);
     Figures figures(all.at("subject").get<std::string>(), {});
     for (const auto& [name, value] : all.at("facts").items()) figures.AddFact(name, value.get<std::string>());
     for (const ordered_json& one : all.at("figures")) {

@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
+#include <sstream>
 #include <utility>
 
+#include "common/descriptor.h"
 #include "common/error.h"
+#include "common/map_faults.h"
 #include "common/test_faults.h"
 
 namespace hullft {
@@ -22,20 +24,42 @@ int OpenOrThrow(const std::string& path, int flags, std::string_view action) {
   return fd;
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);  // ignored: nothing is lost by it
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int Take() { return std::exchange(fd_, -1); }
+// What a path stands for that is no regular file, in words.
+const char* KindOf(mode_t mode) {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a named pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
 
- private:
-  int fd_;
-};
+Error NotAFile(const std::filesystem::path& path, const char* kind) {
+  return Error(Code::kData, fmt::format("{} is {}, a file was expected", path.string(), kind),
+               "what a pipe or a device gives must be written into a file first");
+}
+
+// For writing: a pipe that lies where a file is to be would wait for its reader.
+int OpenOutput(const std::string& path, int flags, std::string_view action) {
+  const int fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0644);
+  if (fd < 0 && errno == ENXIO) throw NotAFile(path, "a named pipe or a socket");
+  if (fd < 0) throw IoError(action, path);
+  return fd;
+}
+
+// Everything that a descriptor gives, from its beginning.
+std::string ReadAll(int fd, size_t expected, const std::string& path) {
+  std::string content(expected, '\0');
+  size_t done = 0;
+  while (true) {
+    if (done == content.size()) content.resize(done + 65536);  // pipes and /proc report size 0
+    const ssize_t n = ::read(fd, content.data() + done, content.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw IoError("read", path);
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  content.resize(done);
+  return content;
+}
 
 // The half of a write that a full disk still takes, where a test asks for one.
 void FailHalfWay(int fd, std::string_view data, const std::string& path) {
@@ -63,30 +87,43 @@ int SyncBy(int (*call)(int), int fd) {
 
 }  // namespace
 
-std::string ReadFile(const std::filesystem::path& path) {
-  Descriptor fd(OpenOrThrow(path, O_RDONLY, "open"));
+bool Exists(const std::filesystem::path& path) {
+  std::error_code error;
+  const bool there = std::filesystem::exists(path, error);
+  if (!error) return there;
+  errno = error.value();
+  throw IoError("look at", path.string());
+}
+
+int OpenInput(const std::filesystem::path& path) {
+  // O_NONBLOCK: opening a named pipe does not wait for its writer. For a regular file it means nothing.
+  const int opened = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (opened < 0 && errno == ENXIO) throw NotAFile(path, "a socket");
+  if (opened < 0) throw IoError("open", path.string());
+  Descriptor fd(opened);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throw IoError("stat", path.string());
-  if (S_ISDIR(info.st_mode)) throw DataError("{} is a folder, a file was expected", path.string());
-  std::string content;
-  content.resize(static_cast<size_t>(info.st_size));
-  size_t done = 0;
-  while (true) {
-    if (done == content.size()) content.resize(done + 65536);  // pipes and /proc report size 0
-    const ssize_t n = ::read(fd.get(), content.data() + done, content.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw IoError("read", path.string());
-    if (n == 0) break;
-    done += static_cast<size_t>(n);
-  }
-  content.resize(done);
-  return content;
+  if (!S_ISREG(info.st_mode)) throw NotAFile(path, KindOf(info.st_mode));
+  return fd.Take();
+}
+
+std::string ReadFile(const std::filesystem::path& path) {
+  const Descriptor fd(OpenInput(path));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) throw IoError("stat", path.string());
+  return ReadAll(fd.get(), static_cast<size_t>(info.st_size), path.string());
+}
+
+std::string ReadFileOrStream(const std::filesystem::path& path) {
+  if (std::filesystem::is_directory(path)) throw NotAFile(path, "a folder");
+  const Descriptor fd(OpenOrThrow(path, O_RDONLY, "open"));
+  return ReadAll(fd.get(), 0, path.string());
 }
 
 void WriteFileAtomic(const std::filesystem::path& path, std::string_view content) {
   const std::string temporary = path.string() + ".tmp";
   try {
-    Descriptor fd(OpenOrThrow(temporary, O_WRONLY | O_CREAT | O_TRUNC, "create"));
+    Descriptor fd(OpenOutput(temporary, O_WRONLY | O_CREAT | O_TRUNC, "create"));
     WriteAll(fd.get(), content, temporary);
     if (SyncBy(::fsync, fd.get()) != 0) throw IoError("fsync", temporary);
   } catch (...) {
@@ -117,10 +154,9 @@ void MakeFolders(const std::filesystem::path& folder) {
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
-  Descriptor fd(OpenOrThrow(path, O_RDONLY, "open"));
+  const Descriptor fd(OpenInput(path));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throw IoError("stat", path.string());
-  if (!S_ISREG(info.st_mode)) throw DataError("{} is not a regular file", path.string());
   size_ = static_cast<size_t>(info.st_size);
   if (size_ == 0) return;
   data_ = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd.get(), 0);
@@ -128,6 +164,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
     data_ = nullptr;
     throw IoError("map", path.string());
   }
+  NameMap(data_, size_, path.string());
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
@@ -140,7 +177,9 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(data_, size_);  // ignored: fails for a wrong address only
+  if (data_ == nullptr) return;
+  ForgetMap(data_);
+  ::munmap(data_, size_);  // ignored: fails for a wrong address only
 }
 
 void MappedFile::Release(size_t begin, size_t end) const {
@@ -150,7 +189,7 @@ void MappedFile::Release(size_t begin, size_t end) const {
 }
 
 AppendFile::AppendFile(const std::filesystem::path& path)
-    : path_(path.string()), fd_(OpenOrThrow(path_, O_WRONLY | O_CREAT | O_APPEND, "open for appending")) {}
+    : path_(path.string()), fd_(OpenOutput(path_, O_WRONLY | O_CREAT | O_APPEND, "open for appending")) {}
 
 AppendFile::~AppendFile() {
   ::close(fd_);  // ignored: nothing is lost by it
@@ -173,10 +212,13 @@ std::string ThisHost() {
 
 // What a lock file says about the process that holds it.
 std::string HolderOf(const std::filesystem::path& lock) {
-  std::ifstream text(lock);
   std::string process, host;
-  if (!(text >> process >> host)) return "another process";
-  return fmt::format("process {} on {}", process, host);
+  try {
+    std::istringstream text(ReadFile(lock));
+    text >> process >> host;
+  } catch (const Error&) {  // ignored: gone since, and said below
+  }
+  return host.empty() ? "another process" : fmt::format("process {} on {}", process, host);
 }
 
 // False when the name stands for another file by now, or for none.

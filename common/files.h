@@ -11,8 +11,18 @@
 
 namespace hullft {
 
-// The whole file as bytes.
+// Whether something is there, links followed. Throws kIo where that cannot be seen (a name too long, a folder that may
+// not be entered): std::filesystem's own exception would count as a bug of hullft.
+bool Exists(const std::filesystem::path& path);
+
+// A descriptor that reads path, which the caller closes. Throws kData at once for what is no regular file: a named pipe
+// would wait for its writer, a device may never end, and neither has a size, can be mapped or read twice.
+int OpenInput(const std::filesystem::path& path);
+
+// The whole regular file as bytes.
 std::string ReadFile(const std::filesystem::path& path);
+// The same for what a user names to be read once, from its beginning: also a stream, such as /dev/stdin or <(command).
+std::string ReadFileOrStream(const std::filesystem::path& path);
 
 // Writes path.tmp, fsyncs it, renames it to path and fsyncs the folder: path holds either its old or its new content.
 void WriteFileAtomic(const std::filesystem::path& path, std::string_view content);

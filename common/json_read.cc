@@ -25,6 +25,28 @@ void CheckJsonDepth(std::string_view text, std::string_view where) {
   }
 }
 
+namespace {
+
+template <class Json>
+Json Parse(std::string_view text, std::string_view where) {
+  CheckJsonDepth(text, where);
+  try {
+    return Json::parse(text);
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(Code::kData, fmt::format("{}: not JSON: {}", where, error.what()), "the file is damaged, or cut off");
+  }
+}
+
+}  // namespace
+
+nlohmann::json ParseJson(std::string_view text, std::string_view where) {
+  return Parse<nlohmann::json>(text, where);
+}
+
+nlohmann::ordered_json ParseOrderedJson(std::string_view text, std::string_view where) {
+  return Parse<nlohmann::ordered_json>(text, where);
+}
+
 void internal::FailNumber(const char* name, std::string_view value) {
   throw nlohmann::json::type_error::create(
       302, fmt::format("field {} is {}, not a whole number that it can hold", name, value), nullptr);

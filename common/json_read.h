@@ -14,6 +14,10 @@ namespace hullft {
 // and comparing the value recurse, and enough levels overflow the stack.
 void CheckJsonDepth(std::string_view text, std::string_view where);
 
+// A file's whole text, which is JSON that nests at most 100 levels. Throws kData that names `where` for any other.
+nlohmann::json ParseJson(std::string_view text, std::string_view where);
+nlohmann::ordered_json ParseOrderedJson(std::string_view text, std::string_view where);
+
 namespace internal {
 [[noreturn]] void FailNumber(const char* name, std::string_view value);
 

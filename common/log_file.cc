@@ -9,6 +9,7 @@
 #include <string>
 
 #include "common/files.h"
+#include "common/log.h"
 
 namespace hullft {
 namespace {
@@ -63,7 +64,7 @@ LogFile::LogFile(const fs::path& path, int64_t bytes) {
   const auto sinks = Sinks();
   if (!sinks) return;
   sink_ = std::make_shared<RotatingSink>(path, bytes);
-  sink_->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
+  sink_->set_formatter(LogFormatter("%Y-%m-%d %H:%M:%S.%e %l %*"));
   sinks->add_sink(sink_);
 }
 

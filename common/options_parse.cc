@@ -136,7 +136,7 @@ bool OptionTable::Parser::Serve(const po::parsed_options& words) const {
 }
 
 void OptionTable::Parser::ApplyFile(const std::string& path) {
-  std::istringstream file(ReadFile(path));
+  std::istringstream file(ReadFileOrStream(path));
   std::string line;
   for (int number = 1; std::getline(file, line); ++number) {
     line = Trim(line);

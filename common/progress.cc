@@ -70,7 +70,7 @@ void Progress::Draw(bool final) {
   } else {
     std::fprintf(stderr, "%s\n", line.c_str());
   }
-  std::fflush(stderr);
+  std::fflush(stderr);  // ignored: a line of progress that nobody can see
   drawn_ = true;
 }
 

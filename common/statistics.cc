@@ -12,6 +12,16 @@ namespace hullft {
 namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kNormal975 = 1.959963984540054;  // 97.5% quantile of the standard normal distribution
+
+// A number that is none comes last, beside its like. Without it the order is none: sorting may leave the array, and
+// ranks are never through. Journals that somebody else made lead to such numbers (infinity less infinity).
+bool Before(double a, double b) {
+  return a < b || (std::isnan(b) && !std::isnan(a));
+}
+bool Tie(double a, double b) {
+  return a == b || (std::isnan(a) && std::isnan(b));
+}
+
 }  // namespace
 
 uint64_t SplitMix64::Next() {
@@ -34,7 +44,7 @@ double Quantile(std::span<const double> sorted, double q) {
 }
 
 Interval Middle95(std::vector<double> values) {
-  std::ranges::sort(values);
+  std::ranges::sort(values, Before);
   return {Quantile(values, 0.025), Quantile(values, 0.975)};
 }
 
@@ -84,11 +94,11 @@ std::vector<double> HolmAdjusted(std::span<const double> p_values) {
 std::vector<double> AverageRanks(std::span<const double> values) {
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::sort(order, {}, [&](size_t i) { return values[i]; });
+  std::ranges::sort(order, Before, [&](size_t i) { return values[i]; });
   std::vector<double> ranks(values.size());
   for (size_t begin = 0; begin < order.size();) {
     size_t end = begin;
-    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
+    while (end < order.size() && Tie(values[order[end]], values[order[begin]])) ++end;
     for (size_t k = begin; k < end; ++k) ranks[order[k]] = static_cast<double>(begin + 1 + end) / 2;
     begin = end;
   }

@@ -13,6 +13,7 @@
 #include "common/comm/group.h"
 #include "common/comm/mpi_link.h"
 #include "common/error.h"
+#include "common/printable.h"
 
 namespace hullft::comm {
 namespace {
@@ -203,7 +204,7 @@ void MpiWorld::Post::Shutdown(Deadline deadline) {
 
 void MpiWorld::Post::AbortWith(const std::string& why, int exit_status) {
   std::fprintf(stderr, "hullft: rank %d on host %s: %s\n", rank(), hosts()[static_cast<size_t>(rank())].c_str(),
-               why.c_str());
+               Printable(why).c_str());
   {
     const std::lock_guard lock(outbox_mutex_);
     abort_status_ = exit_status;

@@ -11,6 +11,7 @@
 #include "common/comm/launch.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/printable.h"
 
 namespace hullft::comm {
 namespace {
@@ -38,6 +39,7 @@ void Check(int status, const char* call) {
   if (status == MPI_SUCCESS) return;
   std::array<char, MPI_MAX_ERROR_STRING> text{};
   int length = 0;
+  // ignored: the text stays empty, the call is named
   MPI_Error_string(status, text.data(), &length);
   throw Error(Code::kPeer, fmt::format("{} failed: {}", call, text.data()),
               "a rank or the network was lost; the run goes on from its journal when started again");
@@ -48,7 +50,7 @@ void Check(int status, const char* call) {
 MpiLink::MpiLink(const MpiOptions& options)
     : piece_bytes_(std::clamp<size_t>(options.piece_bytes, 1, static_cast<size_t>(INT_MAX))) {
   int done = 0, provided = 0;
-  MPI_Initialized(&done);
+  Check(MPI_Initialized(&done), "MPI_Initialized");
   HULLFT_CHECK(done == 0, "MPI can be started once in a process");
   if (const std::string warning = OpenFenceWarning(); !warning.empty()) spdlog::warn(warning);
   Check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
@@ -66,10 +68,11 @@ MpiLink::MpiLink(const MpiOptions& options)
     GatherHosts(options.start_deadline);
   } catch (const Error& error) {
     if (size_ > 1) {  // the others may not have failed
-      std::fprintf(stderr, "hullft: rank %d on host %s: %s\n", rank_, HostName().c_str(), error.what());
+      std::fprintf(stderr, "hullft: rank %d on host %s: %s\n", rank_, HostName().c_str(),
+                   Printable(error.what()).c_str());
       Abort(ExitStatus(error.code()));
     }
-    MPI_Finalize();
+    MPI_Finalize();  // ignored: what went wrong before is thrown
     throw;
   }
 }
@@ -234,7 +237,7 @@ void MpiLink::Finalize() {
 }
 
 void MpiLink::Abort(int exit_status) {
-  MPI_Abort(MPI_COMM_WORLD, exit_status);
+  MPI_Abort(MPI_COMM_WORLD, exit_status);  // ignored: the exit below ends the job as well
   std::_Exit(exit_status);
 }
 

@@ -1,5 +1,8 @@
 #include "common/comm/wire.h"
 
+#include <filesystem>
+#include <new>
+
 #include "common/hash.h"
 
 namespace hullft::comm::wire {
@@ -106,6 +109,9 @@ Failure Failure::From(const std::exception& error) {
   }
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
     return {std::string(CodeName(Code::kMemory)), "out of memory", ""};
+  }
+  if (dynamic_cast<const std::filesystem::filesystem_error*>(&error) != nullptr) {
+    return {std::string(CodeName(Code::kIo)), error.what(), ""};
   }
   return {std::string(CodeName(Code::kInternal)), error.what(), ""};
 }

@@ -33,5 +33,19 @@ TEST(LogFile, RotatesAndKeepsTheNewest) {
   fs::remove_all(folder);
 }
 
+TEST(LogFile, WhatAFileSaysMakesNoLineOfItsOwnAndMovesNoCursor) {
+  const fs::path file = fs::path(::testing::TempDir()) / ("log_of_escapes" + std::to_string(::getpid()));
+  InitLogging("error");
+  spdlog::set_level(spdlog::level::info);
+  {
+    const LogFile log(file, 100000);
+    spdlog::info("subset {}", "a\x1b[2J\n2026-01-01 00:00:00.000 error all is lost");
+  }
+  const std::string text = ReadFile(file);
+  EXPECT_NE(text.find("subset a\\x1b[2J\n  2026-01-01"), std::string::npos) << text;
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+  fs::remove(file);
+}
+
 }  // namespace
 }  // namespace hullft

@@ -133,5 +133,16 @@ TEST(ParetoFront, HoldsWhatNothingBeats) {
   }
 }
 
+// Found by reading: ranks of such numbers never came to an end, and their order was none.
+TEST(Statistics, NumbersThatAreNoneComeLast) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(AverageRanks(std::vector<double>{nan, 2, nan, 1}), (std::vector<double>{3.5, 2, 3.5, 1}));
+  std::vector<double> values(2000, nan);
+  for (size_t i = 0; i < values.size(); i += 2) values[i] = -static_cast<double>(i);
+  const Interval interval = Middle95(values);
+  EXPECT_LT(interval.low, -1800);
+  EXPECT_TRUE(std::isnan(interval.high));
+}
+
 }  // namespace
 }  // namespace hullft
