@@ -1,32 +1,13 @@
-// What a sentence-transformers folder says of an encoder besides its weights: how a text's vector is made of its hidden
-// states, what is put before a text, and how long a text may be. Thread safety: free functions.
+// A text's vector from its hidden states. Thread safety: free functions.
 //
 // Letters: T tokens, D width.
 #pragma once
 
 #include <ATen/ATen.h>
 
-#include <cstdint>
-#include <filesystem>
-#include <string>
+#include "worker/checkpoint/sentence_settings.h"
 
 namespace hullft::worker {
-
-enum class Pooling { kMean, kCls, kMax };
-// As sentence-transformers names them: "mean", "cls", "max".
-const char* PoolingName(Pooling pooling);
-
-struct SentenceSettings {
-  std::filesystem::path model;       // folder of the transformer: config.json, tokenizer.json, weights
-  Pooling pooling = Pooling::kMean;  // also of a plain Hugging Face folder
-  std::string prompt;                // put before every text
-  int64_t max_tokens = 0;            // special ones included; 0: the folder does not say
-};
-
-// prompt: a name in config_sentence_transformers.json, or "": the one that the folder uses by default, if any. Vectors
-// are of length 1 whether the folder has a Normalize module or not. Throws kData that names file and field for modules
-// and settings that are not implemented, kUsage for a prompt that the folder does not have.
-SentenceSettings ReadSentenceSettings(const std::filesystem::path& folder, const std::string& prompt);
 
 // hidden: [T, D], T >= 1 -> [D]
 at::Tensor Pool(const at::Tensor& hidden, Pooling pooling);

@@ -6,7 +6,9 @@
 #include <set>
 
 #include "common/error.h"
+#include "common/files.h"
 #include "common/hash.h"
+#include "common/json_read.h"
 #include "common/stays_inside.h"
 #include "worker/checkpoint/gguf_model.h"
 
@@ -17,12 +19,7 @@ using nlohmann::json;
 
 // The index's weight_map: tensor -> file name within the folder.
 std::map<std::string, std::string> ReadWeightMap(const std::string& path) {
-  json index;
-  try {
-    index = json::parse(ReadFile(path));
-  } catch (const json::exception& error) {
-    throw DataError("{}: not JSON: {}", path, error.what());
-  }
+  const json index = ParseJson(ReadFile(path), path);
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
     throw DataError("{}: field weight_map is missing or not an object", path);
   }
@@ -48,11 +45,11 @@ Checkpoint::Checkpoint(const std::filesystem::path& folder) {
     return;
   }
   const std::filesystem::path single = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
-  if (std::filesystem::exists(single)) {
+  if (Exists(single)) {
     path_ = single.string();
     files_.push_back(std::make_unique<SafetensorsFile>(single));
     tensors_ = files_.back()->tensors();
-  } else if (std::filesystem::exists(index)) {
+  } else if (Exists(index)) {
     path_ = index.string();
     ReadIndex(folder);
   } else {
@@ -68,7 +65,7 @@ void Checkpoint::ReadIndex(const std::filesystem::path& folder) {
   for (const auto& [tensor, file] : map) names.insert(file);
   std::vector<std::string> faults;
   for (const std::string& name : names) {
-    if (!std::filesystem::exists(folder / name)) {
+    if (!Exists(folder / name)) {
       throw Error(Code::kData, fmt::format("{}: its shard {} is missing", path_, name), "fetch the model again");
     }
     if (!StaysInsideModel(folder, name)) {

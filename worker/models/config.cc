@@ -72,16 +72,10 @@ bool IsOff(const json& value) {
 }  // namespace
 
 ConfigReader::ConfigReader(const std::filesystem::path& path) : path_(path.string()) {
-  if (!std::filesystem::exists(path)) {
+  if (!Exists(path)) {
     throw Error(Code::kData, path_ + " is missing", "point the option at a Hugging Face folder");
   }
-  const std::string text = ReadFile(path);
-  CheckJsonDepth(text, path_);
-  try {
-    object_ = json::parse(text);
-  } catch (const json::exception& error) {
-    throw DataError("{}: not JSON: {}", path_, error.what());
-  }
+  object_ = ParseJson(ReadFile(path), path_);
   if (!object_.is_object()) throw DataError("{}: not a JSON object", path_);
 }
 
