@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "common/error.h"
+#include "common/json_read.h"
 #include "common/log.h"
 
 namespace hullft::index {
@@ -30,6 +31,16 @@ std::string Differences(const json& wanted, const json& found) {
       differences += (differences.empty() ? "" : ", ") + key;
   }
   return differences;
+}
+
+// Null, which differs from any settings, where the file is damaged.
+json HeldSettings(const fs::path& file) {
+  try {
+    return ParseJson(ReadFile(file), file.string());
+  } catch (const Error& error) {
+    spdlog::warn("{}", error.message());
+    return json();
+  }
 }
 
 // The folders of partitions, finished or not, that carry the number `first` or a higher one.
@@ -89,7 +100,7 @@ void BuildFolder::Take(const json& identity, int first_partition, bool force) {
     WriteFileAtomic(file, identity.dump(1) + "\n");
     return;
   }
-  const std::string differences = Differences(identity, json::parse(ReadFile(file), nullptr, false));
+  const std::string differences = Differences(identity, HeldSettings(file));
   if (!differences.empty()) {
     throw Error(
         Code::kUsage,
@@ -133,8 +144,7 @@ void BuildFolder::Remove() {
 
 void BuildFolder::RemoveLeftOver(const json& identity) {
   const fs::path file = building_ / kSettingsFile;
-  if (fs::exists(file) && Differences(identity, json::parse(ReadFile(file), nullptr, false)).empty())
-    fs::remove_all(building_);
+  if (fs::exists(file) && Differences(identity, HeldSettings(file)).empty()) fs::remove_all(building_);
 }
 
 void BuildFolder::BecomeCorpus(const CorpusManifest& manifest, bool replace) {

@@ -1,42 +1,30 @@
 #include "index/byte_source.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include <cerrno>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "common/descriptor.h"
 #include "common/error.h"
+#include "common/files.h"
 
 namespace hullft::index {
 namespace {
 
 class PlainSource : public ByteSource {
  public:
-  explicit PlainSource(const std::string& path, int64_t offset = 0)
-      : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (fd_ < 0) throw IoError("open", path);
-    struct stat info {};
-    const bool known = ::fstat(fd_, &info) == 0;
-    if (known && S_ISDIR(info.st_mode)) {
-      ::close(fd_);  // ignored: nothing is lost by it
-      throw DataError("{} is a folder, a file was expected", path);
-    }
-    if (offset > 0 && ::lseek(fd_, offset, SEEK_SET) < 0) {
-      const Error error = IoError("seek in", path);
-      ::close(fd_);  // ignored: nothing is lost by it
-      throw error;
-    }
+  explicit PlainSource(const std::string& path, int64_t offset = 0) : path_(path), fd_(OpenInput(path)) {
+    if (offset > 0 && ::lseek(fd_.get(), offset, SEEK_SET) < 0) throw IoError("seek in", path);
   }
-  ~PlainSource() override { ::close(fd_); }
   size_t Read(std::span<char> out) override {
     while (true) {
-      const ssize_t n = ::read(fd_, out.data(), out.size());
+      const ssize_t n = ::read(fd_.get(), out.data(), out.size());
       if (n >= 0) return static_cast<size_t>(n);
       if (errno != EINTR) throw IoError("read", path_);
     }
@@ -44,16 +32,21 @@ class PlainSource : public ByteSource {
 
  private:
   const std::string path_;
-  int fd_;
+  const Descriptor fd_;
 };
 
 class GzipSource : public ByteSource {
  public:
-  explicit GzipSource(const std::string& path) : path_(path), file_(::gzopen(path.c_str(), "rbe")) {
-    if (file_ == nullptr) throw IoError("open", path);
-    ::gzbuffer(file_, 1 << 18);
+  explicit GzipSource(const std::string& path) : path_(path) {
+    Descriptor fd(OpenInput(path));
+    file_ = ::gzdopen(fd.get(), "rb");
+    if (file_ == nullptr) throw std::bad_alloc();
+    fd.Take();                   // gzclose closes it
+    ::gzbuffer(file_, 1 << 18);  // ignored: only slower with the smaller one
   }
-  ~GzipSource() override { ::gzclose(file_); }
+  ~GzipSource() override {
+    ::gzclose(file_);  // ignored: read only, each fault of the data was seen by Read
+  }
   size_t Read(std::span<char> out) override {
     const int n = ::gzread(file_, out.data(), static_cast<unsigned>(out.size()));
     int code = Z_OK;
@@ -72,14 +65,16 @@ class GzipSource : public ByteSource {
 
  private:
   const std::string path_;
-  gzFile file_;
+  gzFile file_ = nullptr;
 };
 
 class ZstdSource : public ByteSource {
  public:
   explicit ZstdSource(const std::string& path)
       : path_(path), plain_(path), stream_(::ZSTD_createDStream()), buffer_(::ZSTD_DStreamInSize()) {
-    ::ZSTD_DCtx_setParameter(stream_, ZSTD_d_windowLogMax, 31);  // files made with --long
+    if (stream_ == nullptr) throw std::bad_alloc();
+    const size_t set = ::ZSTD_DCtx_setParameter(stream_, ZSTD_d_windowLogMax, 31);  // files made with --long
+    HULLFT_CHECK(::ZSTD_isError(set) == 0);
   }
   ~ZstdSource() override { ::ZSTD_freeDStream(stream_); }
   size_t Read(std::span<char> out) override {

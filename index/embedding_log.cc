@@ -34,6 +34,19 @@ bool ReadHeader(std::span<const std::byte> bytes, size_t at, Header* header) {
   return header->magic == kMagic && header->payload_bytes <= bytes.size() - at - sizeof *header;
 }
 
+// Whether a payload holds what its counts say: whoever wrote them made the hash too.
+bool Fits(std::string_view payload, uint64_t rows, size_t dim) {
+  constexpr uint64_t kWord = 4;  // bytes of a count, a token, a float
+  if (rows > payload.size() / kWord) return false;
+  uint64_t words = rows + rows * dim;
+  for (uint64_t r = 0; r < rows; ++r) {
+    uint32_t count = 0;
+    std::memcpy(&count, payload.data() + r * kWord, kWord);
+    words += count;
+  }
+  return words * kWord == payload.size();
+}
+
 void Append(std::string* to, const void* data, size_t bytes) {
   to->append(static_cast<const char*>(data), bytes);
 }
@@ -50,8 +63,9 @@ EmbeddingLog::EmbeddingLog(std::filesystem::path path, int dim)
     Header header;
     while (ReadHeader(map.bytes(), at, &header)) {
       if (at > released + kKept) map.Release(std::exchange(released, at), at);
-      if (header.first_row != static_cast<uint64_t>(rows_) ||
-          Hash64(Payload(map.bytes(), at, header)) != header.payload_hash)
+      const std::string_view payload = Payload(map.bytes(), at, header);
+      if (header.first_row != static_cast<uint64_t>(rows_) || Hash64(payload) != header.payload_hash ||
+          !Fits(payload, header.rows, dim_))
         break;
       rows_ += static_cast<int64_t>(header.rows);
       at += sizeof header + header.payload_bytes;

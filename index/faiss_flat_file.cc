@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 
 #include "common/error.h"
 
@@ -71,9 +70,9 @@ IndexHeader TakeHeader(Taker* from) {
 }  // namespace
 
 bool FaissFlatFile::Is(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  char word[4] = {};
-  return file.read(word, sizeof word) && word[0] == 'I' && (word[1] == 'x' || word[1] == 'w' || word[1] == 'H');
+  const MappedFile file(path);
+  const auto* word = reinterpret_cast<const char*>(file.bytes().data());
+  return file.bytes().size() >= 4 && word[0] == 'I' && (word[1] == 'x' || word[1] == 'w' || word[1] == 'H');
 }
 
 FaissFlatFile::FaissFlatFile(const std::string& path) : file_(path) {

@@ -52,6 +52,14 @@ bool HasByteCodes(const faiss::IndexIVFScalarQuantizer* index) {
          (index->ntotal == 0 || index->sq.trained.size() == 2 * static_cast<size_t>(index->d));
 }
 
+// Lists and centres are read here, not by FAISS: as many and as wide as a query takes them to be.
+bool FitsItsLists(const faiss::IndexIVF& index, const faiss::IndexFlat& centres, const IndexType& type, size_t dim) {
+  const bool codes = type.code != "Flat" || index.code_size == dim * sizeof(float);
+  return codes && centres.d == static_cast<int>(dim) && centres.ntotal == static_cast<int64_t>(index.nlist) &&
+         index.invlists != nullptr && index.invlists->nlist == index.nlist &&
+         index.invlists->code_size == index.code_size;
+}
+
 // The lists of an IVF that a query looks into.
 struct Probes {
   std::vector<Index::idx_t> lists;
@@ -198,7 +206,8 @@ std::unique_ptr<FaissIndex> FaissIndex::Open(const std::filesystem::path& path, 
   impl.ivf = dynamic_cast<const faiss::IndexIVF*>(impl.index.get());
   if (impl.ivf != nullptr) impl.centres = dynamic_cast<const faiss::IndexFlat*>(impl.ivf->quantizer);
   impl.bytes = dynamic_cast<const faiss::IndexIVFScalarQuantizer*>(impl.ivf);
-  const bool ivf = impl.centres != nullptr && (type.code == "SQ8") == HasByteCodes(impl.bytes);
+  const bool ivf = impl.centres != nullptr && (type.code == "SQ8") == HasByteCodes(impl.bytes) &&
+                   FitsItsLists(*impl.ivf, *impl.centres, type, rows.dim);
   const bool hnsw = dynamic_cast<const faiss::IndexHNSW*>(impl.index.get()) != nullptr;
   if ((type.kind == IndexKind::kIvf ? !ivf : !hnsw) || impl.index->metric_type != faiss::METRIC_INNER_PRODUCT ||
       impl.index->d != static_cast<int>(rows.dim) || impl.index->ntotal != static_cast<int64_t>(rows.size())) {

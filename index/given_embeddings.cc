@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <exception>
+#include <limits>
 
 #include "common/error.h"
 #include "common/npy.h"
@@ -17,7 +18,7 @@ namespace {
 class NpyEmbeddings final : public GivenEmbeddings {
  public:
   explicit NpyEmbeddings(const std::string& path) : file_(path) {
-    if (file_.shape().size() != 2 || file_.shape()[1] < 1) {
+    if (file_.shape().size() != 2 || file_.shape()[1] < 1 || file_.shape()[1] > std::numeric_limits<int>::max()) {
       throw DataError("{}: embeddings must have the shape [records][width], it has {} dimensions", path,
                       file_.shape().size());
     }
@@ -115,7 +116,7 @@ std::vector<int64_t> ReadOrder(const std::string& path) {
     const char* first = text.data() + begin;
     int64_t record = 0;
     const auto [stop, fault] = std::from_chars(first, text.data() + end, record);
-    if (fault != std::errc() || (stop != text.data() + end && *stop != '\r')) {
+    if (fault != std::errc() || (stop != text.data() + end && std::string_view(stop, text.data() + end) != "\r")) {
       throw Error(Code::kData, fmt::format("{}:{}: not the number of a record", path, order.size() + 1),
                   "a line for each row: the record it belongs to, from 0 (numpy.savetxt(file, order, fmt='%d'))");
     }

@@ -1,5 +1,7 @@
 #include "index/manifest.h"
 
+#include <utility>
+
 #include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
@@ -67,6 +69,23 @@ auto Translate(const fs::path& path, const Function& function) {
   }
 }
 
+// What a corpus of any size has. Sizes are divided by the width, and parts are looked up by their number.
+int DimOf(const json& manifest) {
+  constexpr int kMost = 1 << 20;
+  const auto dim = Field<int>(manifest, "dim");
+  if (dim < 1 || dim > kMost) throw DataError("a manifest says dim {}, not from 1 to {}", dim, kMost);
+  return dim;
+}
+
+void CheckParts(const CorpusInfo& info) {
+  bool whole = info.partitions >= 1 && std::cmp_equal(info.parts.size(), info.partitions) && info.sequences >= 0;
+  for (const PartitionInfo& part : info.parts)
+    whole = whole && part.number >= 0 && part.number < info.partitions && part.sequences >= 0;
+  if (!whole)
+    throw Error(Code::kData, fmt::format("{}: its parts are not {} partitions", info.folder.string(), info.partitions),
+                kBuildAgain);
+}
+
 }  // namespace
 
 fs::path PartitionFolder(const fs::path& corpus, int number) {
@@ -96,7 +115,7 @@ PartitionManifest ReadPartitionManifest(const fs::path& folder) {
     return PartitionManifest{Field<int>(value, "format"),
                              PartitionInfoFromJson(value.at("info")),
                              Field<int>(value, "partitions"),
-                             Field<int>(value, "dim"),
+                             DimOf(value),
                              value.contains("first_partition") ? Field<int>(value, "first_partition") : 0,
                              Field<int64_t>(value, "duplicates"),
                              value.at("encoder_digest"),
@@ -149,7 +168,7 @@ CorpusManifest ReadCorpusManifest(const fs::path& folder) {
     CorpusInfo& info = manifest.info;
     info = {folder,
             Field<int>(value, "partitions"),
-            Field<int>(value, "dim"),
+            DimOf(value),
             Field<int64_t>(value, "sequences"),
             Field<int64_t>(value, "text_bytes"),
             Field<int64_t>(value, "tokens"),
@@ -163,6 +182,7 @@ CorpusManifest ReadCorpusManifest(const fs::path& folder) {
             {},
             EncoderUseOf(value)};
     for (const json& part : value.at("parts")) info.parts.push_back(PartitionInfoFromJson(part));
+    CheckParts(info);
     manifest.records = Field<int64_t>(value, "records");
     manifest.duplicates = Field<int64_t>(value, "duplicates");
     manifest.rejects = Field<int64_t>(value, "rejects");

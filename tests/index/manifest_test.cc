@@ -44,7 +44,7 @@ TEST_F(ManifestTest, FilesOfOtherFoldersAreRefused) {
 
 TEST_F(ManifestTest, NumbersThatCannotBeAreRefused) {
   EXPECT_EQ(ReadChanged("/dim", 384).dim, 384);
-  for (const json& number : {json(1.5), json(1e300), json(int64_t{1} << 40), json("4"), json()})
+  for (const json& number : {json(1.5), json(1e300), json(int64_t{1} << 40), json("4"), json(), json(0), json(-4)})
     ExpectFault(Code::kData, "dim", [&] { ReadChanged("/dim", number); });
 }
 
