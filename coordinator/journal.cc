@@ -1,12 +1,16 @@
 #include "coordinator/journal.h"
 
+#include <unistd.h>
+
 #include <algorithm>
-#include <fstream>
+#include <cerrno>
 #include <optional>
 #include <string_view>
 #include <system_error>
 
+#include "common/descriptor.h"
 #include "common/error.h"
+#include "common/files.h"
 #include "common/hash.h"
 #include "common/log.h"
 
@@ -17,9 +21,7 @@ namespace {
 // The lines of a file, a block of it in memory at a time.
 class LineReader {
  public:
-  explicit LineReader(const std::filesystem::path& path) : path_(path), file_(path, std::ios::binary) {
-    if (!file_) throw IoError("open", path.string());
-  }
+  explicit LineReader(const std::filesystem::path& path) : path_(path), fd_(OpenInput(path)) {}
   // The next line that ends in a line feed, without it; valid until the next call. Nothing at the end.
   std::optional<std::string_view> Next() {
     while (true) {
@@ -43,15 +45,18 @@ class LineReader {
     begin_ = 0;
     const size_t held = buffer_.size();
     buffer_.resize(held + kBlock);
-    file_.read(buffer_.data() + held, kBlock);
-    buffer_.resize(held + static_cast<size_t>(file_.gcount()));
-    if (file_.bad()) throw IoError("read", path_.string());
-    return buffer_.size() > held;
+    ssize_t n = 0;
+    do {
+      n = ::read(fd_.get(), buffer_.data() + held, kBlock);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) throw IoError("read", path_.string());
+    buffer_.resize(held + static_cast<size_t>(n));
+    return n > 0;
   }
 
   static constexpr size_t kBlock = size_t{1} << 20;
   const std::filesystem::path path_;
-  std::ifstream file_;
+  const Descriptor fd_;
   std::string buffer_;
   size_t begin_ = 0, searched_ = 0;  // no line feed between them
 };

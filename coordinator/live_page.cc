@@ -128,6 +128,7 @@ class LivePage::Server {
     // The library's own choice, SO_REUSEPORT, lets two runs share a port without a word.
     http_.set_socket_options([](socket_t socket) {
       const int yes = 1;
+      // ignored: without it a port stays taken for a minute after a run, and the binding says so
       ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     });
     http_.set_default_headers({{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"},

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <thread>
@@ -14,7 +15,9 @@
 #include "common/comm/launch.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/map_faults.h"
 #include "common/options.h"
+#include "common/printable.h"
 #include "coordinator/commands/commands.h"
 
 namespace hullft::coordinator {
@@ -112,6 +115,13 @@ int Dispatch(const std::vector<std::string>& words) {
 
 int g_status_when_ended = 0;  // read by a signal's handler
 
+// This process, in messages.
+std::string Speaker() {
+  const int rank = comm::InMpiLaunch() ? comm::LaunchedRank().value_or(0) : 0;
+  return comm::InMpiLaunch() ? fmt::format("hullft: rank {} on host {}", rank, comm::HostName())
+                             : fmt::format("hullft: host {}", comm::HostName());
+}
+
 // Under mpirun and srun every rank meets the same bad usage. The first one's message is enough, and the launcher ends
 // the others when it is gone: these then end with the same status, as that is what becomes the job's. An error that
 // only another rank has comes out a little later. Returns who speaks.
@@ -121,7 +131,7 @@ std::string WaitForYourTurn(int status) {
   g_status_when_ended = status;
   std::signal(SIGTERM, [](int) { _exit(g_status_when_ended); });
   std::this_thread::sleep_for(std::chrono::seconds(3));
-  return fmt::format("hullft: rank {} on host {}: ", rank, comm::HostName());
+  return Speaker() + ": ";
 }
 
 }  // namespace
@@ -131,22 +141,27 @@ int main(int argc, char** argv) {
   using hullft::Code;
   hullft::InitLogging("info");
   try {
+    hullft::InstallMapFaultHandler(hullft::coordinator::Speaker());
     const int status = hullft::coordinator::Dispatch({argv + 1, argv + argc});
-    if (std::fflush(stdout) != 0) throw hullft::IoError("write to", "standard output");
+    // The flag stays from an earlier write that failed: a full disk may have taken the end and not the middle.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw hullft::IoError("write to", "standard output");
     return status;
   } catch (const hullft::Error& error) {
     std::string speaker = hullft::coordinator::WaitForYourTurn(hullft::ExitStatus(error.code()));
     const bool named = error.message().starts_with("hullft ");  // "hullft run: ..." names itself
     if (speaker.empty() && !named) speaker = "hullft: ";
-    std::fprintf(stderr, "%s%s\n", speaker.c_str(), error.message().c_str());
-    if (!error.hint().empty()) std::fprintf(stderr, "  hint: %s\n", error.hint().c_str());
+    std::fprintf(stderr, "%s%s\n", speaker.c_str(), hullft::Printable(error.message()).c_str());
+    if (!error.hint().empty()) std::fprintf(stderr, "  hint: %s\n", hullft::Printable(error.hint()).c_str());
     return hullft::ExitStatus(error.code());
+  } catch (const std::filesystem::filesystem_error& error) {
+    std::fprintf(stderr, "hullft: %s\n", hullft::Printable(error.what()).c_str());
+    return hullft::ExitStatus(Code::kIo);
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "hullft: out of memory\n");
     return hullft::ExitStatus(Code::kMemory);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "hullft: unexpected error: %s\n  hint: this is a bug in hullft: please report it\n",
-                 error.what());
+                 hullft::Printable(error.what()).c_str());
     return hullft::ExitStatus(Code::kInternal);
   }
 }

@@ -4,14 +4,16 @@
 #include <nlohmann/json.hpp>
 
 #include "common/error.h"
+#include "common/printable.h"
 #include "coordinator/report.h"
+#include "coordinator/text_line.h"
 
 namespace hullft::coordinator {
 namespace {
 
 std::string GuardLine(const GuardSummary& guard) {
   if (guard.mode == "off") return "leakage guard: off, as in the paper\n";
-  std::string text = fmt::format("leakage guard: {}, threshold {}: ", guard.mode, guard.threshold);
+  std::string text = fmt::format("leakage guard: {}, threshold {}: ", PrintableLine(guard.mode), guard.threshold);
   text += guard.mode == "drop"
               ? fmt::format("{} candidates of {} queries left out\n", guard.dropped, guard.queries)
               : fmt::format("{} candidates of {} queries marked, {} queries trained on {} copies of such\n",
@@ -22,6 +24,13 @@ std::string GuardLine(const GuardSummary& guard) {
 std::vector<Summary> Lines(const Report& report) {
   std::vector<Summary> lines = report.subsets;
   lines.push_back(report.all);
+  return lines;
+}
+
+// For tables on a terminal: names come from the query file.
+std::vector<Summary> ShownLines(std::vector<Summary> lines) {
+  constexpr size_t kNameBytes = 60;
+  for (Summary& line : lines) line.subset = Beginning(line.subset, kNameBytes);
   return lines;
 }
 
@@ -55,7 +64,7 @@ std::string ResultsLine(const Summary& line, size_t width) {
 }  // namespace
 
 std::string ResultsTable(const Report& report) {
-  const std::vector<Summary> lines = Lines(report);
+  const std::vector<Summary> lines = ShownLines(Lines(report));
   const size_t width = NameWidth(lines);
   std::string text;
   if (report.all.coverage < 1) {
@@ -83,6 +92,7 @@ std::string SettingsTable(const std::vector<Row>& rows) {
     lines.push_back(MakeReport(of_run).all);
     lines.back().subset = run;
   }
+  lines = ShownLines(std::move(lines));
   const size_t width = NameWidth(lines);
   std::string text = ResultsHeader("setting", width);
   for (const Summary& line : lines) text += ResultsLine(line, width);
@@ -90,7 +100,7 @@ std::string SettingsTable(const std::vector<Row>& rows) {
 }
 
 std::string TimingsTable(const Report& report) {
-  const std::vector<Summary> lines = Lines(report);
+  const std::vector<Summary> lines = ShownLines(Lines(report));
   const size_t width = NameWidth(lines);
   std::string text =
       fmt::format("{:<{}}  {:>8}  {:>8}  {:>8}  {:>8}  {:>12}  {:>9}  {:>11}  {:>9}\n", "ms a query", width, "embed",

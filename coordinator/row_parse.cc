@@ -57,6 +57,13 @@ bool GetIfThere(const object& json, const char* field, T* target) {
   return value.has_value();
 }
 
+// What reports add up: no sum of such overflows.
+void GetCount(const object& json, const char* field, int64_t* target) {
+  constexpr int64_t kMost = int64_t{1} << 40;
+  Get(json, field, target);
+  if (*target < 0 || *target > kMost) Fault(field, "is out of range");
+}
+
 object GetObject(const object& json, const char* field) {
   const std::optional<element> value = Find(json, field);
   object inner;
@@ -126,9 +133,9 @@ void ReadGuard(const object& json, Row* row) {
   GetIfThere(json, "guard", &row->guard);  // rows written before there was one: off
   if (row->guard == "off") return;
   Get(json, "leak_threshold", &row->leak_threshold);
-  Get(json, "leak_marked", &row->leak_marked);
-  Get(json, "leak_dropped", &row->leak_dropped);
-  Get(json, "leak_trained", &row->leak_trained);
+  GetCount(json, "leak_marked", &row->leak_marked);
+  GetCount(json, "leak_dropped", &row->leak_dropped);
+  GetCount(json, "leak_trained", &row->leak_trained);
 }
 
 void ReadSelection(const object& json, Row* row) {

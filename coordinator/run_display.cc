@@ -133,7 +133,7 @@ void RunDisplay::Draw(const RunView& view) {
   last_ = view.seconds;
   if (!terminal_) {
     std::fprintf(stderr, "%s\n", LogLine(view).c_str());
-    std::fflush(stderr);
+    std::fflush(stderr);  // ignored: a line of progress that nobody can see
     return;
   }
   winsize size{};
@@ -143,7 +143,7 @@ void RunDisplay::Draw(const RunView& view) {
   for (const std::string& line : lines) text += "\x1b[K" + line + "\n";
   lines_ = lines.size();
   std::fputs(text.c_str(), stderr);
-  std::fflush(stderr);
+  std::fflush(stderr);  // ignored: a line of progress that nobody can see
 }
 
 }  // namespace hullft::coordinator

@@ -3,6 +3,7 @@
 #include <system_error>
 
 #include "common/error.h"
+#include "common/json_read.h"
 
 namespace hullft::coordinator {
 namespace fs = std::filesystem;
@@ -59,7 +60,7 @@ void RunFolder::CheckIdentity() {
   }
   std::map<std::string, Identity> held;
   try {
-    held = IdentitiesIn(nlohmann::json::parse(ReadFile(path)));
+    held = IdentitiesIn(ParseJson(ReadFile(path), path.string()));
   } catch (const nlohmann::json::exception& error) {
     throw DataError("{}: {}", path.string(), error.what());
   }

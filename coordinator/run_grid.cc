@@ -55,9 +55,7 @@ std::vector<RunSetting> ReadRunGrid(const std::filesystem::path& file, const std
   };
   std::vector<RunSetting> grid;
   try {
-    const std::string text = ReadFile(file);
-    CheckJsonDepth(text, file.string());
-    const auto json = nlohmann::json::parse(text);
+    const auto json = ParseJson(ReadFile(file), file.string());
     for (const auto& [name, options] : json.at("settings").items()) {
       if (!IsName(name)) throw fault(fmt::format("'{}' cannot be a setting's name", name));
       try {

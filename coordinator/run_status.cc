@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/error.h"
+#include "common/json_read.h"
 
 namespace hullft::coordinator {
 namespace {
@@ -25,20 +26,34 @@ Json WorkerJson(const WorkerView& worker) {
   return json;
 }
 
+// A file that somebody else made may say anything; what is shown divides, multiplies and draws bars of these.
+template <class T>
+void ReadCount(const Json& json, const char* name, T* count) {
+  constexpr int64_t kMost = int64_t{1} << 40;
+  ReadField(json, name, *count);
+  if (*count < 0 || int64_t{*count} > kMost) throw DataError("field {} is {}, not a count", name, *count);
+}
+
+void ReadNumber(const Json& json, const char* name, double least, double most, double* number) {
+  ReadField(json, name, *number);
+  if (!(*number >= least && *number <= most))
+    throw DataError("field {} is {}, not from {} to {}", name, *number, least, most);
+}
+
 WorkerView ParseWorker(const Json& json) {
   WorkerView worker;
-  json.at("rank").get_to(worker.rank);
-  json.at("busy").get_to(worker.busy);
-  json.at("in_flight").get_to(worker.in_flight);
-  json.at("silent").get_to(worker.silent);
+  ReadCount(json, "rank", &worker.rank);
+  ReadNumber(json, "busy", 0, 1e6, &worker.busy);
+  ReadCount(json, "in_flight", &worker.in_flight);
+  ReadField(json, "silent", worker.silent);
   if (!json.contains("stage")) return worker;
   StageEvent event;
   const std::string name = json.at("stage").get<std::string>();
   for (size_t s = 0; s < kStages.size(); ++s) {
     if (name == kStages[s]) event.stage = static_cast<Stage>(s);
   }
-  json.at("step").get_to(event.step);
-  json.at("steps").get_to(event.steps);
+  ReadCount(json, "step", &event.step);
+  ReadCount(json, "steps", &event.steps);
   worker.event = event;
   return worker;
 }
@@ -71,26 +86,28 @@ std::string StatusJson(const RunStatus& status) {
 }
 
 RunStatus ParseStatus(const std::string& json_text, const std::filesystem::path& path) {
+  const Json json = ParseOrderedJson(json_text, path.string());
   try {
-    const Json json = Json::parse(json_text);
     RunStatus status;
-    json.at("state").get_to(status.state);
-    json.at("host").get_to(status.host);
-    json.at("updated").get_to(status.updated);
+    ReadField(json, "state", status.state);
+    ReadField(json, "host", status.host);
+    ReadNumber(json, "updated", 0, 1e11, &status.updated);
     RunView& view = status.view;
-    json.at("total").get_to(view.total);
-    json.at("done").get_to(view.done);
-    json.at("done_before").get_to(view.done_before);
-    json.at("failed").get_to(view.failed);
-    json.at("seconds").get_to(view.seconds);
-    json.at("in_rounds").get_to(view.in_rounds);
-    json.at("ready").get_to(view.ready);
-    json.at("in_flight").get_to(view.in_flight);
-    json.at("late").get_to(view.late);
+    ReadCount(json, "total", &view.total);
+    ReadCount(json, "done", &view.done);
+    ReadCount(json, "done_before", &view.done_before);
+    ReadCount(json, "failed", &view.failed);
+    ReadNumber(json, "seconds", 0, 1e11, &view.seconds);
+    ReadCount(json, "in_rounds", &view.in_rounds);
+    ReadCount(json, "ready", &view.ready);
+    ReadCount(json, "in_flight", &view.in_flight);
+    ReadCount(json, "late", &view.late);
     for (const Json& worker : json.at("workers")) view.workers.push_back(ParseWorker(worker));
     return status;
   } catch (const nlohmann::json::exception& error) {
     throw DataError("{}: {}", path.string(), error.what());
+  } catch (const Error& error) {
+    throw DataError("{}: {}", path.string(), error.message());
   }
 }
 

@@ -9,9 +9,11 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "common/descriptor.h"
 #include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
+#include "common/json_read.h"
 #include "common/log.h"
 
 namespace hullft::coordinator {
@@ -42,15 +44,20 @@ bool ParseLine(std::string_view line, std::string* key, UntunedScore* score) {
   if (line.size() < kChecksumDigits + 1 || line[kChecksumDigits] != ' ') return false;
   const std::string_view text = line.substr(kChecksumDigits + 1);
   if (line.substr(0, kChecksumDigits) != Checksum(text)) return false;
-  const Json json = Json::parse(text);  // as it was written: the checksum is right
-  json.at("key").get_to(*key);
-  json.at("bpb").get_to(score->bpb.rolling);
-  json.at("bpb_first_window").get_to(score->bpb.first_window);
-  json.at("log_likelihood").get_to(score->bpb.log_likelihood);
-  json.at("log_likelihood_first_window").get_to(score->bpb.log_likelihood_first_window);
-  json.at("tokens").get_to(score->tokens);
-  json.at("windows").get_to(score->windows);
-  return true;
+  try {
+    const Json json = Json::parse(text);
+    ReadField(json, "key", *key);
+    ReadField(json, "bpb", score->bpb.rolling);
+    ReadField(json, "bpb_first_window", score->bpb.first_window);
+    ReadField(json, "log_likelihood", score->bpb.log_likelihood);
+    ReadField(json, "log_likelihood_first_window", score->bpb.log_likelihood_first_window);
+    ReadField(json, "tokens", score->tokens);
+    ReadField(json, "windows", score->windows);
+    return true;
+  } catch (
+      const nlohmann::json::exception&) {  // ignored: counted as damaged. Whoever wrote this line made its checksum too
+    return false;
+  }
 }
 
 // Waits: other runs hold it for the time of one write.
@@ -61,7 +68,9 @@ class Lock {
       if (errno != EINTR) throw IoError("lock", path);
     }
   }
-  ~Lock() { ::flock(fd_, LOCK_UN); }
+  ~Lock() {
+    ::flock(fd_, LOCK_UN);  // ignored: closing the file unlocks it as well
+  }
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
 
@@ -75,6 +84,7 @@ ScoreCache::ScoreCache(const std::string& path)
     : path_(path), fd_(::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644)) {
   if (fd_ < 0) throw IoError("open", path_);
   try {
+    { const Descriptor is_a_file(OpenInput(path_)); }
     const Lock lock(fd_, path_);
     if (std::filesystem::file_size(path_) == 0) Append(kHeader);
     Read();

@@ -147,7 +147,7 @@ void WorkerRole::Embed(const EmbedJob& job) {
   done.round = job.round;
   try {
     tasks_.Embed(std::vector<std::string_view>(job.texts.begin(), job.texts.end()), targets.values);
-  } catch (const std::exception&) {
+  } catch (const std::exception&) {  // ignored: each text that is to blame fails again below, and says why
     targets.queries.clear();
     targets.values.clear();
     std::vector<float> one(d);

@@ -119,8 +119,8 @@ int64_t PeakBytes() {
 }
 // The peak begins again, without what the random model left in the heap: a user reads a model, and does not make one.
 void ForgetPeak() {
-  malloc_trim(0);  // ignored: whether there was something to give back
-  std::ofstream("/proc/self/clear_refs") << "5";
+  malloc_trim(0);                                 // ignored: whether there was something to give back
+  std::ofstream("/proc/self/clear_refs") << "5";  // ignored: the peak is an upper bound without it
 }
 
 // Floating-point operations of a forward and backward pass over `length` tokens: the last one is not read. Attention is

@@ -9,12 +9,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "common/blas.h"
 #include "common/error.h"
 #include "common/files.h"
 #include "common/options.h"
 #include "common/parallel.h"
 #include "common/progress.h"
-#include "common/blas.h"
 #include "coordinator/commands/commands.h"
 #include "worker/system_info.h"
 #ifdef HULLFT_MPI
@@ -50,9 +50,9 @@ Facts Versions() {
   facts.emplace_back("FAISS", fmt::format("{}.{}.{}", FAISS_VERSION_MAJOR, FAISS_VERSION_MINOR, FAISS_VERSION_PATCH));
   facts.emplace_back("RocksDB", fmt::format("{}.{}.{}", ROCKSDB_MAJOR, ROCKSDB_MINOR, ROCKSDB_PATCH));
 #ifdef HULLFT_MPI
-  char text[MPI_MAX_LIBRARY_VERSION_STRING];
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
   int length = 0;
-  MPI_Get_library_version(text, &length);  // allowed before MPI_Init
+  MPI_Get_library_version(text, &length);  // allowed before MPI_Init. ignored: the fact stays empty
   const std::string library(text, static_cast<size_t>(length));
   facts.emplace_back("MPI", library.substr(0, library.find(',')));
 #else

@@ -17,7 +17,7 @@ void EndJob(comm::MpiWorld& mpi, const std::optional<Error>& failure, std::chron
   if (first) return;
   // At once: when rank 0 has gone with a failure, srun ends the ranks that are left, and the highest status of a rank
   // is the job's: 143, of one that was ended in its last clean-up, would hide the failure's.
-  std::fflush(nullptr);
+  std::fflush(nullptr);  // ignored: results are rank 0's
   ::_exit(0);
 }
 

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/error.h"
+#include "common/json_read.h"
 #include "common/options.h"
 #include "common/tokenizer/tokenizer.h"
 #include "coordinator/commands/commands.h"
@@ -142,12 +143,13 @@ int Search(const Arguments& args) {
     const Neighbour& n = neighbours[i];
     if (json) {
       list.push_back({{"id", n.id.value}, {"score", n.score}, {"text", n.text}});
-      if (!n.metadata.empty()) list.back()["meta"] = ordered_json::parse(n.metadata);
+      if (!n.metadata.empty())
+        list.back()["meta"] = ParseOrderedJson(n.metadata, fmt::format("{}: meta of id {}", folder, n.id.value));
       continue;
     }
     const std::string subset = Subset(n.metadata);
     fmt::print("{:>3}  score {:.4f}  id {}{}\n     {}\n", i + 1, n.score, n.id.value,
-               subset.empty() ? "" : "  " + subset, Beginning(n.text, static_cast<size_t>(bytes)));
+               subset.empty() ? "" : "  " + Beginning(subset, 60), Beginning(n.text, static_cast<size_t>(bytes)));
   }
   if (json) PrintJson(list);
   return 0;

@@ -74,7 +74,7 @@ PlanRates::PlanRates(OptionTable* table, PlanSettings* s) {
 std::vector<std::string> PlanRates::TakeMeasured() const {
   std::map<std::string, std::string> lines;  // by option
   for (const std::string& file : files_) {
-    const Figures figures = Figures::Parse(ReadFile(file), file);
+    const Figures figures = Figures::Parse(ReadFileOrStream(file), file);
     bool any = false;
     for (const Rate& rate : rates_) {
       const std::optional<double> value = rate.measured(figures);

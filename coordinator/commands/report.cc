@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "common/parallel.h"
+#include "common/printable.h"
 #include "common/progress.h"
 #include "coordinator/commands/commands.h"
 #include "coordinator/journal.h"
@@ -62,7 +63,7 @@ void PrintRun(const fs::path& folder, bool json) {
   if (fs::exists(folder / "provenance.json")) {
     const auto fields = study::ReadProvenance(folder).fields;
     if (const auto search = fields.find("search"); search != fields.end())
-      std::printf("index: %s\n\n", search->second.c_str());
+      std::printf("index: %s\n\n", PrintableLine(search->second).c_str());
   }
   std::fputs((ResultsTable(report) + "\n" + TimingsTable(report)).c_str(), stdout);
 }
@@ -74,7 +75,7 @@ std::string TableText(const std::string& form, const study::Study& study, const 
   if (form == "markdown") return Markdown(table);
   if (form == "latex") return Latex(table);
   std::string text = PlainText(table);
-  for (const std::string& warning : figures.warnings) text += "note: " + warning + "\n";
+  for (const std::string& warning : figures.warnings) text += "note: " + PrintableLine(warning) + "\n";
   return text;
 }
 

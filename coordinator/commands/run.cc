@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "common/parallel.h"
+#include "common/printable.h"
 #include "coordinator/commands/commands.h"
 #include "coordinator/run_grid.h"
 #include "coordinator/run_rank.h"
@@ -40,10 +41,10 @@ class SignalGuard {
     struct sigaction action {};
     action.sa_handler = OnSignal;
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &action, &old_[i]);
+    for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &action, &old_[i]);  // ignored: fails for wrong numbers
   }
   ~SignalGuard() {
-    for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &old_[i], nullptr);
+    for (size_t i = 0; i < 3; ++i) ::sigaction(kSignals[i], &old_[i], nullptr);  // ignored: likewise
   }
   SignalGuard(const SignalGuard&) = delete;
   SignalGuard& operator=(const SignalGuard&) = delete;
@@ -65,10 +66,11 @@ int StatusOf(const RunOutcome& outcome) {
 
 // A worker hangs in a computation that cannot be interrupted; its thread would never be joined.
 void LeaveWithoutJoining(const RunOutcome& outcome) {
-  std::fflush(stdout);
-  if (outcome.stopped) std::fprintf(stderr, "hullft: %s\n", Interrupted(outcome).what());
-  std::fflush(stderr);
-  ::_exit(outcome.stopped ? ExitStatus(Code::kInterrupted) : StatusOf(outcome));
+  const bool printed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (!printed) std::fprintf(stderr, "hullft: %s\n", IoError("write to", "standard output").what());
+  if (outcome.stopped) std::fprintf(stderr, "hullft: %s\n", Printable(Interrupted(outcome).what()).c_str());
+  std::fflush(stderr);  // ignored: there is nowhere left to say so
+  ::_exit(outcome.stopped ? ExitStatus(Code::kInterrupted) : printed ? StatusOf(outcome) : ExitStatus(Code::kIo));
 }
 
 #ifdef HULLFT_MPI
@@ -89,7 +91,7 @@ RunOutcome RunUnderMpi(const RunPlan& plan, RankContext context) {
   InitLogging("info", world.rank());
   context.threads = RankThreads(plan.settings, world);
   const auto leave = [&](const RunOutcome& outcome) {
-    std::fflush(stdout);
+    if (std::fflush(stdout) != 0) spdlog::error("{}", IoError("write to", "standard output").what());
     mpi.Abort("a worker does not answer; everything else is done",
               outcome.stopped ? ExitStatus(Code::kInterrupted) : StatusOf(outcome));
   };

@@ -50,6 +50,7 @@ struct Inputs {
                       settings.targets, t[0]);
     }
     count = t[0], k = p[p.size() - 2], d = t[1], shared = p.size() == 2;
+    if (d < 1) throw DataError("{} is {}: its vectors have no numbers", settings.embeddings, ShapeText(pools));
     if (k > INT32_MAX || d > INT32_MAX)
       throw DataError("{} is {}: too large a pool", settings.embeddings, ShapeText(pools));
     constexpr int64_t kColumnBytes = 256 << 20;

@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "common/options.h"
+#include "common/printable.h"
 #include "common/progress.h"
 #include "coordinator/commands/commands.h"
 #include "coordinator/journal.h"
@@ -36,12 +37,12 @@ void PrintRun(const fs::path& folder, bool json) {
                 "give the --output of a hullft run; it is written from the first query on");
   }
   const std::string text = ReadFile(path);
+  const RunStatus status = ParseStatus(text, path);
   if (json) {
     std::fputs(text.c_str(), stdout);
     return;
   }
-  const RunStatus status = ParseStatus(text, path);
-  fmt::print("{}: {}\n", folder.string(), StateText(status));
+  fmt::print("{}: {}\n", folder.string(), PrintableLine(StateText(status)));
   for (const std::string& line : Screen(status.view, 100)) fmt::print("{}\n", line);
   const JournalContent content = ReadJournal(folder / "results.jsonl");
   if (!content.rows.empty()) fmt::print("\n{}", SettingsTable(content.rows));

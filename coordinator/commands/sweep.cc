@@ -89,7 +89,7 @@ int SweepCommand(const Arguments& args) {
   if (own.config.empty())
     throw Error(Code::kUsage, "hullft sweep: missing --config: the TOML file of the sweep",
                 "e.g. experiments/demo.toml");
-  const std::string toml = ReadFile(own.config);
+  const std::string toml = ReadFileOrStream(own.config);
   if (own.print) {
     std::fputs(PrintSweep(toml, own.config, sets).c_str(), stdout);
     return 0;
@@ -97,7 +97,7 @@ int SweepCommand(const Arguments& args) {
   const Sweep sweep = ReadSweep(toml, own.config, sets);
   PrintPlan(sweep);
   if (plan_only) return 0;
-  std::fflush(stdout);  // the runs print too
+  std::fflush(stdout);  // the runs print too. ignored: the stream keeps the fault, and main asks it
   const SweepOutcome outcome = RunSweep(sweep, std::filesystem::read_symlink("/proc/self/exe").string());
   if (!outcome.failed.empty()) {
     throw Error(Code::kData,

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/error.h"
+#include "common/json_read.h"
 #include "common/options.h"
 #include "common/tokenizer/tokenizer.h"
 #include "coordinator/commands/commands.h"
@@ -23,6 +24,7 @@ std::string ReadStandardInput() {
 // The ids of {"ids": [...]} or of a plain array.
 std::vector<int32_t> ParseIds(const std::string& text) {
   constexpr const char* kHint = "--decode reads {\"ids\": [1, 2, 3]} or [1, 2, 3]";
+  CheckJsonDepth(text, "standard input");
   nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) throw Error(Code::kData, "standard input is not JSON", kHint);
   if (json.is_object() && json.contains("ids")) json = nlohmann::json(json["ids"]);

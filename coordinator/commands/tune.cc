@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "common/error.h"
+#include "common/json_read.h"
 #include "common/options.h"
 #include "common/tokenizer/tokenizer.h"
 #include "coordinator/adapter_flags.h"
@@ -46,11 +47,7 @@ std::vector<Row> ReadRows(const std::string& path, bool with_count) {
   for (int64_t number = 1; std::getline(file, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     Row row{fmt::format("{}:{}", path, number), {}};
-    try {
-      row.fields = json::parse(line);
-    } catch (const json::exception& error) {
-      throw DataError("{}: not JSON in valid UTF-8: {}", row.where, error.what());
-    }
+    row.fields = ParseJson(line, row.where);
     if (!row.fields.is_object()) throw DataError("{}: not a JSON object", row.where);
     if (row.fields.contains("text") == row.fields.contains("tokens")) {
       throw DataError("{}: needs either \"text\" or \"tokens\"", row.where);

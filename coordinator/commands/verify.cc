@@ -6,11 +6,14 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "common/descriptor.h"
 #include "common/error.h"
 #include "common/files.h"
+#include "common/json_read.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "common/parallel.h"
+#include "common/printable.h"
 #include "coordinator/bench/measure.h"
 #include "coordinator/commands/commands.h"
 #include "coordinator/journal.h"
@@ -46,11 +49,20 @@ std::vector<Row> Sample(const fs::path& journal, const VerifySettings& settings,
 
 nlohmann::json ReadProvenance(const fs::path& run) {
   const fs::path path = run / "provenance.json";
-  try {
-    return nlohmann::json::parse(ReadFile(path));
-  } catch (const nlohmann::json::exception& error) {
-    throw DataError("{}: {}", path.string(), error.what());
-  }
+  nlohmann::json provenance = ParseJson(ReadFile(path), path.string());
+  if (!provenance.is_object()) throw DataError("{}: not a JSON object", path.string());
+  return provenance;
+}
+
+int ThreadsOf(const nlohmann::json& provenance, const fs::path& run) {
+  constexpr const char* kField = "threads_per_worker";
+  if (!provenance.contains(kField)) return UsableCores();
+  const nlohmann::json& threads = provenance[kField];
+  constexpr int kMost = 4096;
+  if (!threads.is_number_integer() || threads < 1 || threads > kMost)
+    throw DataError("{}: field {} is {}, not from 1 to {}", (run / "provenance.json").string(), kField, threads.dump(),
+                    kMost);
+  return threads.get<int>();
 }
 
 // The run's own settings, with a folder that holds nothing, no cached score and no copies, in this process alone.
@@ -59,8 +71,9 @@ RunPlan PlanOf(const VerifySettings& verify, const fs::path& output) {
   OptionTable table("hullft verify", "");
   RunSettings& settings = plan.settings;
   settings.Bind(&table);
-  const std::vector<std::string> words = {"--config", (fs::path(verify.run) / "config").string(), "--output",
-                                          output.string(), "--quiet"};
+  const fs::path config = fs::path(verify.run) / "config";
+  { const Descriptor is_a_file(OpenInput(config)); }  // as --config it may be a stream
+  const std::vector<std::string> words = {"--config", config.string(), "--output", output.string(), "--quiet"};
   table.Parse(words);
   settings.Finish();
   if (!settings.grid_file.empty()) settings.grid = ReadRunGrid(settings.grid_file, words);
@@ -77,7 +90,8 @@ RunPlan PlanOf(const VerifySettings& verify, const fs::path& output) {
 }
 
 std::string NameOf(const Row& row) {
-  return row.run.empty() ? fmt::format("query {}", row.query) : fmt::format("query {}, {}", row.query, row.run);
+  return row.run.empty() ? fmt::format("query {}", row.query)
+                         : fmt::format("query {}, {}", row.query, PrintableLine(row.run));
 }
 
 // Prints a line for each row; returns how many differ.
@@ -89,7 +103,7 @@ int Compare(const std::vector<Row>& sample, const std::vector<Row>& again, doubl
     if (other == again.end()) throw DataError("{} was not computed again: its text has changed", NameOf(row));
     const RowDifferences differences = Differences(row, *other, tolerance);
     if (!other->ok) {
-      fmt::print("{}: failed now: {}\n", NameOf(row), other->reason);
+      fmt::print("{}: failed now: {}\n", NameOf(row), PrintableLine(other->reason));
     } else if (differences.fields.empty()) {
       fmt::print("{}: {}\n", NameOf(row),
                  differences.scores == 0
@@ -98,7 +112,7 @@ int Compare(const std::vector<Row>& sample, const std::vector<Row>& again, doubl
       continue;
     }
     ++wrong;
-    for (const std::string& field : differences.fields) fmt::print("{}: {}\n", NameOf(row), field);
+    for (const std::string& field : differences.fields) fmt::print("{}: {}\n", NameOf(row), PrintableLine(field));
   }
   return wrong;
 }
@@ -135,7 +149,7 @@ int VerifyCommand(const Arguments& args) {
   WriteFileAtomic(output / "provenance.json", provenance.dump());
   spdlog::set_level(spdlog::level::warn);
   RankContext context;
-  context.threads = settings.threads > 0 ? settings.threads : provenance.value("threads_per_worker", UsableCores());
+  context.threads = settings.threads > 0 ? settings.threads : ThreadsOf(provenance, run);
   RunInProcess(plan, context,
                [](const RunOutcome&) { throw Error(Code::kInternal, "the worker of this process does not end"); });
   const int wrong = Compare(sample, LatestRows(ReadJournal(output / "results.jsonl").rows), settings.tolerance);

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "common/error.h"
+#include "common/printable.h"
 
 namespace hullft::study {
 namespace {
@@ -114,7 +115,8 @@ std::string DifferingText(const Comparison& comparison) {
   const Study& study = comparison.study;
   std::string text;
   for (const std::string& name : study.differing)
-    text += fmt::format("differs: {}: {} and {}\n", name, study.runs[0].Option(name), study.runs[1].Option(name));
+    text += fmt::format("differs: {}: {} and {}\n", PrintableLine(name), PrintableLine(study.runs[0].Option(name)),
+                        PrintableLine(study.runs[1].Option(name)));
   if (comparison.only_one > 0)
     text += fmt::format("left out: {} queries that one run only has finished\n", comparison.only_one);
   return text;

@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "common/files.h"
 #include "common/hash.h"
+#include "common/json_read.h"
 #include "coordinator/journal.h"
 
 namespace hullft::study {
@@ -187,8 +188,8 @@ Provenance ReadProvenance(const fs::path& folder) {
   if (!fs::exists(path))
     throw Error(Code::kUsage, fmt::format("{} does not exist", path.string()), "give the --output of a hullft run");
   Provenance provenance;
+  const nlohmann::json json = ParseJson(ReadFile(path), path.string());
   try {
-    const auto json = nlohmann::json::parse(ReadFile(path));
     if (json.contains("settings")) {
       json.at("settings").get_to(provenance.identities);
     } else {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "common/printable.h"
+
 namespace hullft::study {
 namespace {
 
@@ -16,10 +18,9 @@ size_t Width(const std::string& text) {
   return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
-std::string OnOneLine(std::string text) {
-  std::ranges::replace_if(
-      text, [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
-  return text;
+// Names of subsets and series come from files, and may be of any length.
+std::string OnOneLine(const std::string& text) {
+  return PrintableLine(text);
 }
 
 // Terminals act on control characters, Markdown readers on HTML and bars, LaTeX on its special characters.
@@ -72,7 +73,7 @@ std::string PlainText(const Table& table) {
     const std::string shown = OnOneLine(text), space(widths[c] - Width(shown), ' ');
     return (c > 0 ? "  " : "") + (c == 0 ? shown + space : space + shown);
   };
-  std::string text = table.caption + "\n";
+  std::string text = OnOneLine(table.caption) + "\n";
   for (size_t c = 0; c < table.header.size(); ++c) text += line(c, table.header[c]);
   text += "\n";
   for (const auto& row : table.rows) {

@@ -49,9 +49,19 @@ bool ServesSmallerN(Settings settings, const std::set<int>& ns) {
   try {
     Checked(settings);
     return true;
-  } catch (const Error&) {
+  } catch (const Error&) {  // ignored: they are two runs, then
     return false;
   }
+}
+
+// Lists multiply: ten of ten values each would fill any memory before the first run is named.
+void CheckCells(const std::vector<GridKey>& keys, const std::string& origin) {
+  constexpr double kMostCells = 100'000;
+  double cells = 1;
+  for (const GridKey& key : keys) cells *= key.list ? static_cast<double>(key.values.size()) : 1;
+  if (cells > kMostCells)
+    throw Error(Code::kUsage, fmt::format("{}: a grid of {:.3g} cells, {} are the most", origin, cells, kMostCells),
+                "split the sweep, or shorten its lists");
 }
 
 std::vector<Choice> Combinations(const std::vector<GridKey>& keys) {
@@ -164,6 +174,7 @@ void MakeJobs(Sweep* sweep) {
 Sweep ReadSweep(const std::string& toml, const std::string& origin, const std::vector<std::string>& sets) {
   const std::vector<GridKey> keys = ReadGridFile(toml, origin, sets, KnownKeys());
   CheckKeys(keys);
+  CheckCells(keys, origin);
   Sweep sweep;
   for (const GridKey& key : keys) {
     if (key.name == "output") sweep.output = key.values.front();
@@ -194,22 +205,7 @@ Sweep ReadSweep(const std::string& toml, const std::string& origin, const std::v
 }
 
 std::string PrintSweep(const std::string& toml, const std::string& origin, const std::vector<std::string>& sets) {
-  const auto quoted = [](const std::string& text) {
-    std::string out = "\"";
-    for (const char c : text) {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-    return out + "\"";
-  };
-  std::string text;
-  for (const GridKey& key : ReadGridFile(toml, origin, sets, KnownKeys())) {
-    std::vector<std::string> values;
-    for (const std::string& value : key.values) values.push_back(quoted(value));
-    text += key.list ? fmt::format("{} = [{}]\n", key.name, fmt::join(values, ", "))
-                     : key.name + " = " + values.front() + "\n";
-  }
-  return text;
+  return GridText(ReadGridFile(toml, origin, sets, KnownKeys()));
 }
 
 }  // namespace hullft::coordinator

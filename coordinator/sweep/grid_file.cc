@@ -60,7 +60,7 @@ toml::table ParseSet(const std::string& set) {
   const std::string value = set.substr(equals + 1);
   try {
     table = toml::parse("value = " + value);
-  } catch (const toml::parse_error&) {
+  } catch (const toml::parse_error&) {  // ignored: a text without its quotes
     table.insert("value", value);
   }
   toml::table named;
@@ -83,6 +83,20 @@ void Put(GridKey key, std::vector<GridKey>* keys) {
   } else {
     *place = std::move(key);
   }
+}
+
+std::string Quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < ' ' || byte == 0x7f) {
+      out += fmt::format("\\u{:04x}", byte);
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out + "\"";
 }
 
 }  // namespace
@@ -110,6 +124,17 @@ std::vector<GridKey> ReadGridFile(const std::string& toml, const std::string& or
     throw Error(Code::kUsage, fmt::format("hullft sweep: {}", fmt::join(faults, "\n  ")),
                 "the keys are the options of hullft run, without --, and launcher");
   return keys;
+}
+
+std::string GridText(const std::vector<GridKey>& keys) {
+  std::string text;
+  for (const GridKey& key : keys) {
+    std::vector<std::string> values;
+    for (const std::string& value : key.values) values.push_back(Quoted(value));
+    const std::string joined = fmt::format("{}", fmt::join(values, ", "));
+    text += fmt::format("{} = {}\n", key.name, key.list ? "[" + joined + "]" : joined);
+  }
+  return text;
 }
 
 }  // namespace hullft::coordinator

@@ -17,4 +17,7 @@ struct GridKey {
 std::vector<GridKey> ReadGridFile(const std::string& toml, const std::string& origin,
                                   const std::vector<std::string>& sets, const std::vector<std::string>& known);
 
+// The same keys as a sweep's file.
+std::string GridText(const std::vector<GridKey>& keys);
+
 }  // namespace hullft::coordinator

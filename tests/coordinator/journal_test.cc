@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <limits>
 #include <thread>
 
 #include "common/error.h"
@@ -177,6 +178,18 @@ TEST(Journal, AFailedWriteIsReportedAndLeavesNoTornRow) {
   const JournalContent content = ReadJournal(path);
   EXPECT_EQ(content.rows.size(), 1u);
   EXPECT_EQ(content.torn_bytes, 0);
+}
+
+// Found by fuzzing a report: their sum overflowed.
+TEST(Journal, CountsThatCannotBeAreRefused) {
+  Row row = SampleRow(0, "a", 2, 1);
+  row.guard = "mark";
+  row.leak_trained = 3;
+  EXPECT_EQ(ParseRow(ToJsonLine(row)).leak_trained, 3);
+  for (const int64_t count : {std::numeric_limits<int64_t>::max(), int64_t{-1}}) {
+    row.leak_trained = count;
+    ExpectFault(Code::kData, "leak_trained", [&] { ParseRow(ToJsonLine(row)); });
+  }
 }
 
 TEST(LatestRows, TakesTheNewestAndAFinishedOneBeforeAFailedOne) {

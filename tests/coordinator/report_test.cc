@@ -169,5 +169,22 @@ TEST(Report, RunsWithoutAnyFinishedQuery) {
   EXPECT_EQ(MakeReport({}).all.queries, 0);
 }
 
+// The names come from the query file: no sequence of theirs reaches the terminal, and none fills it.
+TEST(Report, NamesAreShownOnOneLineWithoutControlCharacters) {
+  const std::string name = "a\x1b[2J\xc2\x9b\r\nall  0  0";
+  std::vector<Row> rows = {SampleRow(0, name, 2, 1), SampleRow(1, std::string(100000, 'x'), 2, 1)};
+  rows[0].run = rows[1].run = "\x1b[31mrun";
+  for (Row& row : rows) row.guard = "mark\x1b[5m";
+  const Report report = MakeReport(rows);
+  for (const std::string& text : {ResultsTable(report), TimingsTable(report), SettingsTable(rows)}) {
+    EXPECT_THAT(text, Not(HasSubstr("\x1b"))) << text;
+    EXPECT_THAT(text, Not(HasSubstr("\xc2\x9b")));
+    EXPECT_THAT(text, Not(HasSubstr("\r")));
+    EXPECT_LT(text.size(), 5000u);
+  }
+  EXPECT_THAT(ResultsTable(report), HasSubstr("\na [2J all 0 0 "));
+  EXPECT_THAT(ReportCsv(report), HasSubstr("\n\"" + name + "\",1,")) << "whole, behind quotes";
+}
+
 }  // namespace
 }  // namespace hullft::coordinator

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include "common/hash.h"
 #include "coordinator/score_cache.h"
 #include "tests/caught.h"
 #include "tests/coordinator/run_fixture.h"
@@ -187,6 +188,19 @@ TEST_F(RunTest, WhatIsNoPrefixIsNotScoredOnTheWay) {
   EXPECT_THAT(fault({"--method", "knn", "--score-at", "2,x"}), HasSubstr("'x' is no number from 1"));
   EXPECT_THAT(fault({"--method", "sift", "--sift-grouping", "global", "--score-at", "2"}), HasSubstr("global moves"));
   EXPECT_THAT(fault({"--method", "knn", "--score-at", "2", "--dropout", "0.1"}), HasSubstr("dropout"));
+}
+
+// Whoever can write the file can also make its checksums.
+TEST(ScoreCache, LinesOfTheRightChecksumThatAreNoScoresAreLeftOut) {
+  const std::string path = FreshFile("hostile");
+  { ScoreCache(path).Add("a", kScore); }
+  std::ofstream file(path, std::ios::app);
+  for (const std::string text : {"no JSON", "[]", "{\"key\": 1}", "{\"key\": \"b\", \"bpb\": \"x\"}"})
+    file << fmt::format("{:016x} {}\n", Hash64(text), text);
+  ASSERT_TRUE(file.flush());
+  const ScoreCache cache(path);
+  EXPECT_EQ(cache.damaged(), 4);
+  EXPECT_TRUE(cache.Find("a"));
 }
 
 }  // namespace

@@ -121,12 +121,14 @@ TEST_F(SelectCommand, BadInputSaysWhatAndWhereAndPrintsNothing) {
   Write("narrow.npy", {kQueries, kWidth / 2}, std::vector<float>(kQueries * kWidth / 2));
   Write("fewer.npy", {2, kWidth}, std::vector<float>(2 * kWidth, 1));
   Write("empty.npy", {0, kWidth}, {});
+  Write("widthless.npy", {int64_t{1} << 40, 0}, {});
   Write("flat.npy", {kWidth}, std::vector<float>(kWidth, 1));
   for (const Bad& bad :
        {Bad{"nan.npy", "targets.npy", "", 1, "pool row 2 is not finite: column 1 is nan"},
         Bad{"nan.npy", "targets.npy", "", 1, "target 3"}, Bad{"pool.npy", "narrow.npy", "", 1, "the widths differ"},
         Bad{"pools.npy", "fewer.npy", "", 1, "their numbers differ"},
         Bad{"empty.npy", "targets.npy", "", 1, "the pool is empty"},
+        Bad{"widthless.npy", "widthless.npy", "", 1, "its vectors have no numbers"},
         Bad{"flat.npy", "targets.npy", "", 1, "it must be K x d"},
         Bad{"pool.npy", "flat.npy", "", 1, "it must be Q x d"}, Bad{"missing.npy", "targets.npy", "", 1, "missing.npy"},
         Bad{"pool.npy", "targets.npy", "--method knn --n 41", 2, "n = 41 but the pool holds 40"},

@@ -105,5 +105,20 @@ TEST(Grid, FaultsNameTheirPlace) {
   ExpectFault(Code::kUsage, "missing output", [] { ReadSweep("n = 1\n", "a.toml", {}); });
 }
 
+// Lists multiply: this one filled the memory before it was refused.
+TEST(Grid, AGridWithoutEndIsRefusedBeforeItIsMultiplied) {
+  std::string text = "method = ['sift', 'hullft']\n";
+  std::string list = "1";
+  for (int i = 2; i <= 1000; ++i) list += ", " + std::to_string(i);
+  for (const char* key : {"n", "refresh", "seed"}) text += std::string(key) + " = [" + list + "]\n";
+  EXPECT_THAT(Fault(text), HasSubstr("a grid of 2e+09 cells"));
+}
+
+TEST(Grid, PrintedTextsReadBackWhateverTheyHold) {
+  const std::string printed = PrintSweep(kBase + "n = 1\nlr = \"a\\\"b\\\\c\\n\\td\\u007f\"\n", "a.toml", {});
+  EXPECT_THAT(printed, HasSubstr("lr = \"a\\\"b\\\\c\\u000a\\u0009d\\u007f\""));
+  EXPECT_EQ(PrintSweep(printed, "a.toml", {}), printed);
+}
+
 }  // namespace
 }  // namespace hullft::coordinator

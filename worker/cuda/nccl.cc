@@ -44,8 +44,8 @@ struct NcclGroup::Impl {
   }
   ~Impl() {
     // Abort, not destroy: it needs no answer from the peers, who may be gone.
-    if (comm != nullptr) ncclCommAbort(comm);
-    if (stream != nullptr) cudaStreamDestroy(stream);
+    if (comm != nullptr) ncclCommAbort(comm);          // ignored: the process is done with it either way
+    if (stream != nullptr) cudaStreamDestroy(stream);  // ignored: likewise
   }
 };
 
