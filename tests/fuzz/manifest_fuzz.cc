@@ -22,9 +22,15 @@ void Read(std::string_view text) {
   Accepted([&] {
     const index::PartitionManifest manifest = index::ReadPartitionManifest(folder);
     RequireInside(manifest.files);
+    Require(manifest.dim >= 1, "a vector has a width");
     index::FileFault(folder, manifest);
   });
-  Accepted([&] { RequireInside(index::ReadCorpusManifest(folder).files); });
+  Accepted([&] {
+    const index::CorpusManifest manifest = index::ReadCorpusManifest(folder);
+    RequireInside(manifest.files);
+    Require(manifest.info.dim >= 1, "a vector has a width");
+    Require(std::cmp_equal(manifest.info.parts.size(), manifest.info.partitions), "every partition is told of");
+  });
 }
 
 }  // namespace

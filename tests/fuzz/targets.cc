@@ -32,11 +32,22 @@ class ScratchFolder {
 fs::path InFile(const std::string& name, std::string_view content) {
   static const ScratchFolder folder;
   const fs::path path = folder.path() / name;
+  fs::create_directories(path.parent_path());
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file.write(content.data(), static_cast<std::streamsize>(content.size()));
   file.close();
   if (!file) throw IoError("write", path.string());
   return path;
+}
+
+std::string_view Part(std::string_view input, size_t n) {
+  constexpr std::string_view kBetween = "\n====\n";
+  for (; n > 0; --n) {
+    const size_t end = input.find(kBetween);
+    if (end == std::string_view::npos) return "";
+    input.remove_prefix(end + kBetween.size());
+  }
+  return input.substr(0, input.find(kBetween));
 }
 
 void Require(bool condition, const char* property) {
