@@ -55,7 +55,9 @@ std::vector<RunSetting> ReadRunGrid(const std::filesystem::path& file, const std
   };
   std::vector<RunSetting> grid;
   try {
-    const auto json = ParseJson(ReadFile(file), file.string());
+    const std::string text = ReadFile(file);
+    CheckJsonDepth(text, file.string());
+    const auto json = nlohmann::json::parse(text);
     for (const auto& [name, options] : json.at("settings").items()) {
       if (!IsName(name)) throw fault(fmt::format("'{}' cannot be a setting's name", name));
       try {

@@ -67,9 +67,11 @@ class SpecialFiles : public ::testing::Test {
   }
   ~SpecialFiles() override { fs::remove_all(folder_); }
 
-  void ExpectRefused(const char* kind, const std::function<void(const fs::path&)>& make) {
+  void ExpectRefused(const char* kind, const std::function<void(const fs::path&)>& make,
+                     const std::function<bool(const Reader&)>& leave_out = nullptr) {
     ::alarm(60);  // who waits is ended, in place of the whole suite's time
     for (const Reader& reader : kReaders) {
+      if (leave_out && leave_out(reader)) continue;
       make(folder_ / reader.file);
       ExpectFault(Code::kData, kind, [&] { reader.read(folder_); });
       fs::remove_all(folder_ / reader.file);
@@ -85,7 +87,9 @@ TEST_F(SpecialFiles, NamedPipes) {
 }
 
 TEST_F(SpecialFiles, Folders) {
-  ExpectRefused("is a folder, a file was expected", [](const fs::path& path) { fs::create_directory(path); });
+  const auto is_read_inside = [](const Reader& reader) { return std::string_view(reader.file) == "tokenizer.json"; };
+  ExpectRefused(
+      "is a folder, a file was expected", [](const fs::path& path) { fs::create_directory(path); }, is_read_inside);
 }
 
 TEST_F(SpecialFiles, Devices) {
