@@ -2,17 +2,19 @@
 """Makes goldens of tests/goldens/tokenizers: what Hugging Face's tokenizers does with texts and with every character.
 
 A development script; nothing in the build or the tests calls it. It needs Python 3.11 and
-    pip install tokenizers==0.23.3 sentencepiece==0.2.1
+    pip install tokenizers==0.23.3 sentencepiece==0.2.1 transformers==5.23.0
 usage: scripts/dev/make_tokenizer_goldens.py FOLDER [TOKENIZER...]
        scripts/dev/make_tokenizer_goldens.py --sweep FOLDER FILE...
 
 The first form makes NAME.tokenizer.json and NAME.cases.json of the tokenizers below in FOLDER, which is
-tests/goldens/tokenizers or a copy of it: the texts are those of its gpt2_1000.cases.json and EXTRA. The second adds the
+tests/goldens/tokenizers or a copy of it: the texts are those of its gpt2_1000.cases.json and EXTRA, of gemma_1700 also RUNS and
+random ones. The second adds the
 line of each tokenizer.json to FOLDER/unicode.json: a digest of the ids of every character, 4,096 of them at a time (FNV-1a, 64 bits,
 over the ids as four little-endian bytes each; each text has a character at its beginning and between two letters).
 """
 import json
 import pathlib
+import random
 import sys
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -23,6 +25,8 @@ EXTRA = [
     "\r\nx\ry\n\tz\u0085\u2028\u00a0\u200b\u200d\ufeff.", "\u0915\u094d\u0937\u093f \u0e33 \u0600a \U0001f468\u200d\U0001f469\u200d\U0001f467 "
     "\U0001f1e9\U0001f1ea\U0001f1eb", "\u0130stanbul \u1e9e\u00df \u03a3\u03c2", "\U0001d400\U0001d7ce \u4e2d\u6587\u5b57 \U00020000", "\u0000a\u0001b\u007f",
 ]
+RUNS = ["a" + " " * n + "b" for n in (1, 2, 3, 30, 31, 32, 40, 62, 63, 70)] + [
+    "\n" * 31, "\n" * 40 + "x", "x\n\n y\n  z", "\t\tx\t\t\ty", " \t \n\t ", "\u2581 \u2581\u2581  \u2581", "<table><b> x </b></table>", "<b", "<bos>a<eos>", "<0x09><0x0A>"]
 LINES = 4000  # of the corpus, to train on
 
 
@@ -124,7 +128,50 @@ def metaspace_bpe():
     return tokenizer
 
 
-TOKENIZERS = {"xlmr_2000": xlmr, "unigram_bytes_1500": unigram_bytes, "metaspace_bpe_1500": metaspace_bpe}
+def gemma_pieces():
+    """(piece, score) as Gemma 1 and 2 have them: user-defined runs, a tab's byte but no piece for it, then pieces by score."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("\u2581", "merged_with_next")
+    tokenizer.train_from_iterator(
+        [line for text in corpus() for line in text.splitlines()],
+        trainers.BpeTrainer(vocab_size=1300, special_tokens=["<unk>"], show_progress=False, limit_alphabet=150))
+    trained = json.loads(tokenizer.to_str())["model"]
+    joined = list(dict.fromkeys("".join(merge) for merge in trained["merges"]))
+    single = [piece for piece in trained["vocab"] if piece != "<unk>" and piece not in joined and piece != "\t"]
+    pieces = [piece for piece in joined + ["\t\t", "\t\t\t"] if piece.strip("\u2581")]
+    return ([(piece, 0.0) for piece in GEMMA_OWN] + [(f"<0x{byte:02X}>", 0.0) for byte in range(256)]
+            + [(piece, -float(i)) for i, piece in enumerate(dict.fromkeys(pieces + single))])
+
+
+GEMMA_SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
+GEMMA_OWN = (GEMMA_SPECIAL + ["<mask>", "[@BOS@]"] + ["\n" * n for n in range(1, 32)] + ["\u2581" * n for n in range(2, 32)]
+             + ["<table>", "</table>", "<b>", "</b>"])
+
+
+def gemma():
+    """Gemma's layout, as transformers' GemmaConverter makes it of the pieces: the tab takes the place of its byte."""
+    from transformers.convert_slow_tokenizer import generate_merges
+    scores = [("\t" if piece == "<0x09>" else piece, score) for piece, score in gemma_pieces()]
+    vocab = {piece: i for i, (piece, _) in enumerate(scores)}
+    tokenizer = Tokenizer(models.BPE(vocab, generate_merges(vocab, scores), unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A", pair="<bos> $A <bos> $B", special_tokens=[("<bos>", GEMMA_OWN.index("<bos>"))])
+    tokenizer.add_tokens([AddedToken(piece, normalized=False, special=piece in GEMMA_SPECIAL) for piece in GEMMA_OWN])
+    return tokenizer
+
+
+def random_texts():
+    generator = random.Random(1)
+    parts = [" ", "  ", "   ", "\n", "\n\n", "\t", "\t\t", "\u2581", "\u2581\u2581", "<b>", "</b>", "<", "the", "The", "ing", "x", "1",
+             "\u00e9", "\u4e2d", "\U0001f600", ".", "\r\n", "\u00a0", "<unk>", "<bos>"]
+    return ["".join(generator.choices(parts, k=generator.randint(1, 30))) for _ in range(200)]
+
+
+TOKENIZERS = {"xlmr_2000": xlmr, "unigram_bytes_1500": unigram_bytes, "metaspace_bpe_1500": metaspace_bpe, "gemma_1700": gemma}
 
 
 def make(folder, name):
@@ -133,6 +180,8 @@ def make(folder, name):
     tokenizer = Tokenizer.from_file(str(path))
     with open(folder / "gpt2_1000.cases.json", encoding="utf-8") as file:
         texts = [case["text"] for case in json.load(file)["cases"]] + EXTRA
+    if name == "gemma_1700":
+        texts += RUNS + random_texts()
     cases = []
     for text in texts:
         ids = tokenizer.encode(text, add_special_tokens=False).ids
