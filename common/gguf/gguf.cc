@@ -149,6 +149,10 @@ GgufFile::GgufFile(const std::filesystem::path& path) : path_(path.string()), fi
     if (!tensors_.emplace(name, ReadTensor(reader, name)).second)
       reader.Fail(fmt::format("tensor {} is there twice", name));
   }
+  if (const json& parts = Get("split.count"); parts.is_number() && parts > 1)
+    throw Error(Code::kData,
+                fmt::format("{} is one of {} parts of a model; parts are not implemented", path_, parts.dump()),
+                "join them, e.g. with llama.cpp's llama-gguf-split --merge");
   const json& given = Get("general.alignment");
   const uint64_t alignment = given.is_number_unsigned() ? given.get<uint64_t>() : 32;
   if (alignment == 0 || alignment > kMaxAlignment) reader.Fail("general.alignment is not from 1 to 2^20");

@@ -8,8 +8,8 @@
 namespace hullft {
 
 // Byte-level BPE (tokenizer.ggml.model "gpt2") with the ways to cut text that tokenizer.ggml.pre names and that are in
-// the table of gguf_tokenizer.cc; SentencePiece's BPE ("llama"), whose merges are made of the pieces' scores. kData error
-// that names the key for everything else.
+// the table of gguf_byte_level.cc; SentencePiece's BPE ("llama"), whose merges are made of the pieces' scores
+// (gguf_sentencepiece.cc). kData error that names the key for everything else.
 nlohmann::ordered_json GgufTokenizer(const GgufFile& file);
 
 }  // namespace hullft

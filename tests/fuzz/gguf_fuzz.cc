@@ -13,8 +13,8 @@ void Gguf(std::string_view input) {
     Accepted([&] { GgufTokenizer(file); });
     for (const auto& [name, tensor] : worker::GgufTensors(file)) {
       const int64_t count = worker::ElementCount(tensor.shape);
-      // Four bits a value are the least, so a file bounds what is read out of it.
-      Require(count >= 0 && static_cast<uint64_t>(count) <= 2 * tensor.bytes.size(), "every value lies in the file");
+      // Q2_K's 84 bytes for 256 values are the least, so a file bounds what is read out of it.
+      Require(count >= 0 && static_cast<uint64_t>(count) <= 4 * tensor.bytes.size(), "every value lies in the file");
       std::vector<float> values(static_cast<size_t>(count));
       worker::CopyAsFloat32(name, tensor, values);
     }

@@ -9,7 +9,6 @@
 
 #include "common/files.h"
 #include "common/gguf/gguf_tokenizer.h"
-#include "common/tokenizer/tokenizer.h"
 #include "tests/caught.h"
 #include "tests/worker/golden_tensor.h"
 #include "worker/checkpoint/checkpoint.h"
@@ -86,13 +85,17 @@ TEST_P(GgufModel, GivesTheLogitsOfTheFolderThatItWasMadeOf) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, GgufModel,
-                         testing::Values(GgufCase{"llama", "llama_gqa_tied", "{}"}, GgufCase{"gpt2", "gpt2", "{}"},
-                                         GgufCase{"llama3", "llama3_rope", "{}"},
-                                         GgufCase{"phi3", "phi3_longrope", "{}"}, GgufCase{"gemma", "gemma", "{}"},
-                                         GgufCase{"gemma2", "gemma2", R"({"query_pre_attn_scalar": 8})"},
-                                         GgufCase{"gemma3", "gemma3_text", R"({"query_pre_attn_scalar": 8})"}),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    All, GgufModel,
+    testing::Values(GgufCase{"llama", "llama_gqa_tied", "{}"}, GgufCase{"gpt2", "gpt2", "{}"},
+                    GgufCase{"llama3", "llama3_rope", "{}"}, GgufCase{"llama_linear", "llama_linear_rope", "{}"},
+                    GgufCase{"llama_yarn", "llama_yarn_rope", "{}"}, GgufCase{"mistral", "mistral_sliding8", "{}"},
+                    GgufCase{"olmo2", "olmo2", "{}"}, GgufCase{"gptneox", "gpt_neox", "{}"},
+                    GgufCase{"gptneox_sequential", "gpt_neox_sequential_rot1", R"({"hidden_act": "gelu"})"},
+                    GgufCase{"phi3", "phi3_longrope", "{}"}, GgufCase{"gemma", "gemma", "{}"},
+                    GgufCase{"gemma2", "gemma2", R"({"query_pre_attn_scalar": 8})"},
+                    GgufCase{"gemma3", "gemma3_text", R"({"query_pre_attn_scalar": 8})"}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 TEST(Gguf, AModelIsFinetuned) {
   const auto tuner = Tuner::Load({.model_dir = (kGoldens / "gguf/llama.gguf").string(), .threads = 1});
@@ -102,18 +105,6 @@ TEST(Gguf, AModelIsFinetuned) {
   const TuneResult result =
       tuner->Run({.learning_rate = 1e-2, .refresh = 2, .max_length = 64, .prefix_token = 0}, train, eval);
   EXPECT_GT(result.after.at(0).log_likelihood, result.before.at(0).log_likelihood);
-}
-
-TEST(Gguf, TheTokenizerInsideGivesTheSameIds) {
-  for (const auto& [file, original] : {std::pair("llama", "gpt2_1000"), {"phi3", "spbpe_2000"}}) {
-    const auto tokenizer = Tokenizer::Load(kGoldens / "gguf" / (std::string(file) + ".gguf"));
-    const json golden = json::parse(ReadFile(kGoldens / "tokenizers" / (std::string(original) + ".cases.json")));
-    for (const json& golden_case : golden["cases"]) {
-      const auto ids = golden_case["ids"].get<std::vector<int32_t>>();
-      EXPECT_EQ(tokenizer->Encode(golden_case["text"].get<std::string>(), false), ids) << file;
-      EXPECT_EQ(tokenizer->Decode(ids), golden_case["decoded"].get<std::string>()) << file;
-    }
-  }
 }
 
 class DamagedGguf : public testing::Test {
@@ -145,7 +136,7 @@ class DamagedGguf : public testing::Test {
   static std::string U32(uint32_t value) { return {reinterpret_cast<const char*>(&value), 4}; }
   static std::string U64(uint64_t value) { return {reinterpret_cast<const char*>(&value), 8}; }
 
-  const std::string whole_ = ReadFile(kGoldens / "gguf/llama.gguf");
+  std::string whole_ = ReadFile(kGoldens / "gguf/llama.gguf");
   const fs::path path_;
 };
 
@@ -153,6 +144,23 @@ TEST_F(DamagedGguf, EveryCutIsRefused) {
   EXPECT_EQ(Refusal(whole_), "");
   for (size_t length = 0; length < whole_.size(); length += 997)
     EXPECT_NE(Refusal(whole_.substr(0, length)), "") << length;
+}
+
+// The first part of a model in parts has the whole model's metadata and not its tensors.
+TEST_F(DamagedGguf, PartsOfAModelAreRefused) {
+  const std::string split = U64(11) + "split.count" + U32(2) + std::string("\3\0", 2);  // UINT16 3
+  std::string bytes = whole_;
+  bytes.insert(24, split);  // the first of the metadata
+  uint64_t keys = 0;
+  std::memcpy(&keys, bytes.data() + 16, sizeof keys);
+  EXPECT_THAT(Refusal(bytes.replace(16, 8, U64(keys + 1))), HasSubstr("is one of 3 parts of a model"));
+}
+
+TEST_F(DamagedGguf, FusedRowsMustBeOfWholeHeads) {
+  whole_ = ReadFile(kGoldens / "gguf/gptneox.gguf");
+  EXPECT_EQ(Refusal(Changed("gptneox.attention.head_count" + U32(4), U32(4))), "");
+  for (const uint32_t heads : {0u, 5u, 64u})
+    EXPECT_NE(Refusal(Changed("gptneox.attention.head_count" + U32(4), U32(heads))), "") << heads;
 }
 
 // Phi-3's lists of factors are tensors, and what scales rotations otherwise is named.
@@ -170,6 +178,10 @@ TEST_F(DamagedGguf, RotationsThatAreNotImplementedAreNamed) {
               HasSubstr("tokenizer.ggml.scores is missing"));
   EXPECT_THAT(Refusal(changed("phi3.gguf", "rope.scaling.attn_factor", "rope.scaling.attn_fickle")),
               HasSubstr("phi3.rope.scaling.attn_fickle"));
+  EXPECT_THAT(Refusal(changed("llama_yarn.gguf", "yarn_beta_fast", "yarn_beta_past")),
+              HasSubstr("llama.rope.scaling.yarn_beta_past"));
+  EXPECT_THAT(Refusal(changed("llama_yarn.gguf", "yarn_ext_factor" + U32(6), "yarn_ext_factor" + U32(6) + "\1")),
+              HasSubstr("llama.rope.scaling.yarn_ext_factor is not 1"));
   EXPECT_THAT(Refusal(changed("gemma3.gguf", "linear", "lineal")), HasSubstr("\"lineal\", not implemented"));
   EXPECT_THAT(Refusal(changed("gemma2.gguf", "attn_logit_softcapping", "attn_logit_softcatting")),
               HasSubstr("gemma2.attn_logit_softcatting"));
@@ -191,7 +203,10 @@ TEST_F(DamagedGguf, WhatIsWrongIsNamed) {
   EXPECT_THAT(Refusal(Changed("tokenizer.ggml.tokens" + U32(9) + U32(8), U64(uint64_t{1} << 50))),
               HasSubstr("tokenizer.ggml.tokens: a list of"));
   const std::string norm = "output_norm.weight" + U32(1) + U64(32);
-  EXPECT_THAT(Refusal(Changed(norm, U32(7))), HasSubstr("output_norm.weight has ggml's type 7"));
+  EXPECT_THAT(
+      Refusal(Changed(norm, U32(20))),
+      HasSubstr("output_norm.weight has ggml's type 20; F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, "
+                "Q5_K, Q6_K, BF16 are implemented"));
   EXPECT_THAT(Refusal(Changed(norm, U32(12))), HasSubstr("output_norm.weight: rows of 32"));
   EXPECT_THAT(Refusal(Changed(norm + U32(0), U64(uint64_t{1} << 62))), HasSubstr("lies beyond"));
   EXPECT_THAT(Refusal(Changed("output_norm.weight", U32(9))), HasSubstr("has 9 dimensions"));

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace hullft::worker {
@@ -21,5 +22,7 @@ struct GgmlType {
 // Null for what is not implemented.
 const GgmlType* FindGgmlType(uint32_t number);
 const GgmlType* FindGgmlType(std::string_view name);
+// "F32, F16, ...": all of them, for messages.
+std::string GgmlTypeNames();
 
 }  // namespace hullft::worker

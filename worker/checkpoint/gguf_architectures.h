@@ -26,12 +26,13 @@ struct GgufArchitecture {
   const char* model_type;
   std::span<const GgufKey> keys, own_keys;
   std::span<const GgufName> names, layer_names;
-  const char* layers;           // before a layer's number
-  bool interleaved = false;     // rows of queries and keys lie as ggml's rotation wants them
-  bool norms_hold_one = false;  // the file's norms are 1 + the weight
-  bool partly_rotated = false;  // rope.dimension_count may be less than a head's width
-  const char* head_scale = "";  // the field that says of how many elements a product's scale is the inverse root; ...
-  int whole_width_layers = 0;   // ... it is a head's width, but width / heads in a model of so many layers
+  const char* layers;            // before a layer's number
+  bool interleaved = false;      // rows of queries and keys lie as ggml's rotation wants them
+  bool norms_hold_one = false;   // the file's norms are 1 + the weight
+  bool partly_rotated = false;   // rope.dimension_count may be less than a head's width
+  bool head_width_given = true;  // config.json has head_dim
+  const char* head_scale = "";   // the field that says of how many elements a product's scale is the inverse root; ...
+  int whole_width_layers = 0;    // ... it is a head's width, but width / heads in a model of so many layers
 };
 
 std::span<const GgufArchitecture> GgufArchitectures();

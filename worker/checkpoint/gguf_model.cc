@@ -62,9 +62,8 @@ std::pair<std::string, TensorLayout> NameOf(const GgufArchitecture& architecture
   for (const GgufName& entry : names) {
     if (part != entry.gguf) continue;
     const bool turned = architecture.interleaved && (part == "attn_q" || part == "attn_k");
-    const TensorLayout layout = turned              ? TensorLayout::kInterleaved
-                                : leaf == ".weight" ? entry.layout
-                                                    : TensorLayout::kPlain;
+    const bool flat = entry.layout == TensorLayout::kTransposed && leaf != ".weight";  // a bias has one dimension
+    const TensorLayout layout = turned ? TensorLayout::kInterleaved : flat ? TensorLayout::kPlain : entry.layout;
     return {fmt::format("{}{}{}", prefix, entry.name, leaf), layout};
   }
   return {name, TensorLayout::kPlain};
@@ -74,8 +73,7 @@ TensorView ViewOf(const GgufFile& file, const std::string& name, const GgufTenso
   const std::string where = fmt::format("tensor {}", name);
   const GgmlType* type = FindGgmlType(tensor.type);
   if (type == nullptr)
-    Fail(file, fmt::format("{} has ggml's type {}; F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K and Q6_K are implemented",
-                           where, tensor.type));
+    Fail(file, fmt::format("{} has ggml's type {}; {} are implemented", where, tensor.type, GgmlTypeNames()));
   const int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
   if (row % type->elements != 0) Fail(file, fmt::format("{}: rows of {} are not whole blocks", where, row));
   int64_t bytes = 0;
@@ -100,30 +98,50 @@ std::vector<float> Factors(const GgufFile& file, const std::string& name) {
 constexpr const char *kFactors = "rope_freqs.weight", *kShort = "rope_factors_short.weight",
                      *kLong = "rope_factors_long.weight";
 
+// The kind of scaling. A factor alone is linear: older files say no more.
+std::string ScalingOf(const GgufFile& file, const std::string& prefix) {
+  const json &type = file.Get(prefix + "rope.scaling.type"), &factor = file.Get(prefix + "rope.scaling.factor");
+  if (type.is_string()) return type.get<std::string>();
+  if (!type.is_null()) Fail(file, prefix + "rope.scaling.type is no text");
+  return factor.is_number() && factor != 0 && factor != 1 ? "linear" : "none";
+}
+
+// The numbers of linear scaling and of yarn.
+json ScalingByFactor(const GgufFile& file, const std::string& prefix, const std::string& type) {
+  json scaling = {{"rope_type", type}, {"factor", file.Get(prefix + "rope.scaling.factor")}};
+  if (type == "linear") return scaling;
+  const json& outer = file.Get(prefix + "rope.scaling.yarn_ext_factor");
+  if (!outer.is_null() && outer != 1) Fail(file, prefix + "rope.scaling.yarn_ext_factor is not 1, not implemented");
+  for (const auto& [key, field] : {std::pair("original_context_length", "original_max_position_embeddings"),
+                                   {"yarn_attn_factor", "attention_factor"},
+                                   {"yarn_beta_fast", "beta_fast"},
+                                   {"yarn_beta_slow", "beta_slow"}}) {
+    if (const json& value = file.Get(prefix + "rope.scaling." + key); !value.is_null()) scaling[field] = value;
+  }
+  return scaling;
+}
+
 // Scaling of rotations: linear and yarn by numbers; by a factor for each frequency, which is what Llama 3's comes to;
 // and by two lists of such factors, for short and for long sequences.
 void AddRope(const GgufFile& file, const std::string& prefix, json* config) {
-  const json &type = file.Get(prefix + "rope.scaling.type"),
-             &original = file.Get(prefix + "rope.scaling.original_context_length"),
-             &attention = file.Get(prefix + "rope.scaling.attn_factor");
-  const bool scaled = !type.is_null() && type != "none", same = file.tensors().contains(kFactors);
-  json scaling;
+  const std::string type = ScalingOf(file, prefix);
+  const bool same = file.tensors().contains(kFactors);
   if (same || file.tensors().contains(kLong)) {
-    if (scaled && type != "longrope")
-      Fail(file, fmt::format("{}rope.scaling.type is {} beside the tensor {}", prefix, type.dump(), kFactors));
-    scaling = {{"rope_type", "longrope"},
-               {"short_factor", Factors(file, same ? kFactors : kShort)},
-               {"long_factor", Factors(file, same ? kFactors : kLong)},
-               {"attention_factor", attention.is_null() ? json(1) : attention}};
-  } else if (scaled && (type == "linear" || type == "yarn")) {
-    scaling = {{"rope_type", type}, {"factor", file.Get(prefix + "rope.scaling.factor")}};
-  } else if (scaled) {
-    Fail(file, prefix + "rope.scaling.type is " + type.dump() + ", not implemented");
-  } else {
-    return;
+    if (type != "none" && type != "longrope")
+      Fail(file, fmt::format("{}rope.scaling is {} beside the tensor {}", prefix, type, kFactors));
+    const json &original = file.Get(prefix + "rope.scaling.original_context_length"),
+               &attention = file.Get(prefix + "rope.scaling.attn_factor");
+    json scaling = {{"rope_type", "longrope"},
+                    {"short_factor", Factors(file, same ? kFactors : kShort)},
+                    {"long_factor", Factors(file, same ? kFactors : kLong)},
+                    {"attention_factor", attention.is_null() ? json(1) : attention}};
+    if (!original.is_null()) scaling["original_max_position_embeddings"] = original;
+    (*config)["rope_scaling"] = std::move(scaling);
+  } else if (type == "linear" || type == "yarn") {
+    (*config)["rope_scaling"] = ScalingByFactor(file, prefix, type);
+  } else if (type != "none") {
+    Fail(file, fmt::format("{}rope.scaling.type is \"{}\", not implemented", prefix, type));
   }
-  if (type != "linear" && !original.is_null()) scaling["original_max_position_embeddings"] = original;
-  (*config)["rope_scaling"] = std::move(scaling);
 }
 
 // What depends on a head's width: the width itself, how much of it is rotated, and the scale of products.
@@ -134,16 +152,33 @@ void AddHead(const GgufFile& file, const GgufArchitecture& architecture, json* c
   if (!heads.is_number_unsigned() || heads.get<uint64_t>() == 0 || !width.is_number_unsigned())
     Fail(file, prefix + "attention.head_count and embedding_length must be whole numbers from 1 up");
   const json by_width = width.get<uint64_t>() / heads.get<uint64_t>(), head = given.is_null() ? by_width : given;
-  (*config)["head_dim"] = head;
+  if (architecture.head_width_given) (*config)["head_dim"] = head;
   if (*architecture.head_scale != '\0')
     (*config)[architecture.head_scale] =
         config->value("num_hidden_layers", json()) == architecture.whole_width_layers ? by_width : head;
-  if (turned.is_null() || turned == head) return;
+  if (turned.is_null() || turned == head) {
+    if (architecture.partly_rotated) (*config)["partial_rotary_factor"] = 1;  // GPT-NeoX's own default is 0.25
+    return;
+  }
   if (!architecture.partly_rotated || !turned.is_number_unsigned() || !head.is_number_unsigned() ||
       turned.get<uint64_t>() > head.get<uint64_t>())
     Fail(file, fmt::format("{}rope.dimension_count is {}, a head has {}", prefix, turned.dump(), head.dump()));
   // The reader cuts width x factor off to a whole number: a little more keeps rounding from taking one away.
   (*config)["partial_rotary_factor"] = (turned.get<double>() + 1e-6) / head.get<double>();
+}
+
+// How many heads' rows a matrix of queries, of keys or of both with the values is made of.
+int64_t HeadsOf(const GgufFile& file, const GgufArchitecture& architecture, const std::string& name,
+                const TensorView& view) {
+  const std::string prefix = std::string(architecture.name) + ".attention.head_count";
+  const json& of_keys = file.Get(prefix + "_kv");
+  const bool keys = name.find("attn_k") != std::string::npos && !of_keys.is_null();
+  const json& heads = keys ? of_keys : file.Get(prefix);
+  const int64_t parts = view.layout == TensorLayout::kByPart ? 3 : 2;
+  if (view.shape.empty() || !heads.is_number_unsigned() || !std::in_range<int32_t>(heads.get<uint64_t>()) ||
+      heads == 0 || view.shape[0] % (heads.get<int64_t>() * parts) != 0)
+    Fail(file, fmt::format("tensor {} is not made of heads that have {} parts", name, parts));
+  return heads.get<int64_t>();
 }
 
 }  // namespace
@@ -170,6 +205,7 @@ json GgufConfig(const GgufFile& file) {
   if (gpt2) return config;
   AddRope(file, prefix, &config);
   if (config["model_type"] == "llama" && file.tensors().contains("blk.0.attn_q.bias")) config["attention_bias"] = true;
+  if (config["model_type"] == "llama" && config.contains("sliding_window")) config["model_type"] = "mistral";
   AddHead(file, architecture, &config);
   return config;
 }
@@ -187,16 +223,8 @@ std::map<std::string, TensorView> GgufTensors(const GgufFile& file) {
       if (view.shape.size() != 2) Fail(file, "tensor " + name + " is no matrix");
       std::swap(view.shape[0], view.shape[1]);
     }
-    if (layout == TensorLayout::kInterleaved) {
-      const bool query = name.find("attn_q") != std::string::npos;
-      const json& kv = file.Get(std::string(architecture.name) + ".attention.head_count_kv");
-      const json& heads =
-          query || kv.is_null() ? file.Get(std::string(architecture.name) + ".attention.head_count") : kv;
-      if (view.shape.empty() || !heads.is_number_unsigned() || heads.get<int64_t>() < 1 ||
-          view.shape[0] % heads.get<int64_t>() != 0 || view.shape[0] / heads.get<int64_t>() % 2 != 0)
-        Fail(file, "tensor " + name + " is not made of an even number of rows a head");
-      view.heads = heads.get<int64_t>();
-    }
+    if (layout == TensorLayout::kInterleaved || layout == TensorLayout::kByPart)
+      view.heads = HeadsOf(file, architecture, name, view);
     if (!views.emplace(hf_name, std::move(view)).second) Fail(file, "tensor " + name + " is there under two names");
   }
   return views;

@@ -201,6 +201,17 @@ void CopyInOrder(const std::string& name, const TensorView& tensor, std::span<fl
   if (tensor.shift != 0) std::ranges::transform(out, out.begin(), [&](float x) { return x + tensor.shift; });
 }
 
+// Where the file has a row.
+size_t SourceRow(TensorLayout layout, size_t row, size_t rows, size_t heads) {
+  const size_t head = row / (rows / heads), within = row % (rows / heads);
+  if (layout == TensorLayout::kInterleaved) {
+    const size_t half = rows / heads / 2;
+    return row - within + within % half * 2 + within / half;
+  }
+  const size_t width = rows / heads / 3;  // kByPart
+  return (within / width * heads + head) * width + within % width;
+}
+
 }  // namespace
 
 void CopyAsFloat32(const std::string& name, const TensorView& tensor, std::span<float> out) {
@@ -213,9 +224,8 @@ void CopyAsFloat32(const std::string& name, const TensorView& tensor, std::span<
       for (size_t column = 0; column < columns; ++column) out[row * columns + column] = given[column * rows + row];
     return;
   }
-  const size_t head = rows / static_cast<size_t>(tensor.heads);
   for (size_t row = 0; row < rows; ++row) {
-    const size_t within = row % head, source = row - within + within % (head / 2) * 2 + within / (head / 2);
+    const size_t source = SourceRow(tensor.layout, row, rows, static_cast<size_t>(tensor.heads));
     std::copy_n(given.begin() + static_cast<std::ptrdiff_t>(source * columns), columns,
                 out.begin() + static_cast<std::ptrdiff_t>(row * columns));
   }

@@ -22,6 +22,7 @@ enum class TensorLayout {
   kPlain,        // as its shape says
   kTransposed,   // the file has [columns, rows]
   kInterleaved,  // of each of `heads` parts of the rows, the first half's rows alternate with the second half's
+  kByPart,       // queries, keys, values of all `heads`; the shape has the three of one head, then of the next
 };
 
 // A tensor inside a mapped file; row-major, little endian. bytes is valid while the file object lives.
