@@ -14,6 +14,7 @@
 #include "common/error.h"
 #include "common/hash.h"
 #include "common/parallel.h"
+#include "common/tokenizer/lower_case.h"
 #include "common/tokenizer/tokenizer.h"
 #include "worker/device.h"
 #include "worker/models/encoder_model.h"
@@ -53,8 +54,8 @@ struct Encoder::Impl {
   // Ids with special ones at both ends, at most max_length; of a text that is cut as the reference does it only the
   // first part remains.
   std::vector<std::vector<int32_t>> Parts(std::string_view text) const {
-    std::vector<int32_t> ids =
-        tokenizer->Encode(settings.prompt.empty() ? text : settings.prompt + std::string(text), true);
+    const std::string whole = settings.prompt + std::string(text);
+    std::vector<int32_t> ids = tokenizer->Encode(settings.lower_case ? LowerCase(whole) : whole, true);
     const auto limit = static_cast<std::ptrdiff_t>(max_length);
     if (std::ssize(ids) <= limit) return {std::move(ids)};
     const auto [front, back] = tokenizer->num_special();
@@ -146,6 +147,7 @@ std::unique_ptr<Encoder> Encoder::Load(const EncoderOptions& options) {
   const auto digest = [&](const std::string& prompt) {
     Hasher hasher;
     hasher.Update(model.digest()).Update(tokenizer->digest()).Update(std::to_string(max_length));
+    if (settings.lower_case) hasher.Update("lower case");
     if (settings.pooling != Pooling::kMean) hasher.Update("pooling").Update(PoolingName(settings.pooling));
     if (!prompt.empty()) hasher.Update("prompt").Update(prompt);
     if (options.long_texts == LongTexts::kAverage) hasher.Update("average of long texts");

@@ -83,14 +83,12 @@ std::string ReadPrompt(const fs::path& folder, const std::string& name) {
 }
 
 // sentence_bert_config.json beside the transformer.
-int64_t ReadMaxTokens(const fs::path& model) {
-  const fs::path path = model / "sentence_bert_config.json";
-  if (!Exists(path)) return 0;
+void ReadTexts(SentenceSettings* settings) {
+  const fs::path path = settings->model / "sentence_bert_config.json";
+  if (!Exists(path)) return;
   ConfigReader config(path);
-  if (config.Flag("do_lower_case", false)) {
-    throw config.Unsupported("do_lower_case", "lower case beside the tokenizer's own is not implemented");
-  }
-  return config.Has("max_seq_length") ? config.Size("max_seq_length") : 0;
+  settings->lower_case = config.Flag("do_lower_case", false);
+  if (config.Has("max_seq_length")) settings->max_tokens = config.Size("max_seq_length");
 }
 
 }  // namespace
@@ -112,7 +110,7 @@ SentenceSettings ReadSentenceSettings(const fs::path& folder, const std::string&
   settings.model = folder;
   settings.prompt = ReadPrompt(folder, prompt);
   ReadModules(folder, &settings);
-  settings.max_tokens = ReadMaxTokens(settings.model);
+  ReadTexts(&settings);
   return settings;
 }
 

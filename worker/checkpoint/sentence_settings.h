@@ -16,6 +16,7 @@ struct SentenceSettings {
   std::filesystem::path model;       // folder of the transformer: config.json, tokenizer.json, weights
   Pooling pooling = Pooling::kMean;  // also of a plain Hugging Face folder
   std::string prompt;                // put before every text
+  bool lower_case = false;           // of a text and its prompt, before the tokenizer sees them
   int64_t max_tokens = 0;            // special ones included; 0: the folder does not say
 };
 
