@@ -95,7 +95,7 @@ std::optional<int64_t> FreeInGroup(const std::filesystem::path& folder, const ch
 ModelShape ReadModelShape(const std::filesystem::path& folder) {
   ConfigReader config = ConfigReader::OfModel(folder);
   const DecoderShape decoder = ReadShape(config);
-  WeightPlan weights(decoder.names.prefix, {});
+  WeightPlan weights({decoder.names.prefix}, {});
   const DecoderWeights planned = PlanDecoder(decoder, &weights);
   ModelShape shape;
   shape.vocabulary = decoder.vocabulary;

@@ -35,6 +35,19 @@ std::map<std::string, std::string> ReadWeightMap(const std::string& path) {
   return map;
 }
 
+// PyTorch's own files are pickles, programs that must be run to be read.
+void RejectOtherFormats(const std::filesystem::path& folder) {
+  for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json"}) {
+    if (!std::filesystem::exists(folder / name)) continue;
+    throw Error(Code::kData,
+                fmt::format("{}: the weights are {}; hullft reads model.safetensors only", folder.string(), name),
+                fmt::format("convert them: python3 -c \"import transformers as t; "
+                            "t.AutoModelForCausalLM.from_pretrained('{0}').save_pretrained('{0}')\" "
+                            "(an encoder: AutoModel)",
+                            folder.string()));
+  }
+}
+
 }  // namespace
 
 Checkpoint::Checkpoint(const std::filesystem::path& folder) {
@@ -53,6 +66,7 @@ Checkpoint::Checkpoint(const std::filesystem::path& folder) {
     path_ = index.string();
     ReadIndex(folder);
   } else {
+    RejectOtherFormats(folder);
     throw Error(Code::kData,
                 fmt::format("{}: neither model.safetensors nor model.safetensors.index.json is there", folder.string()),
                 "point the option at a Hugging Face folder; weights in other formats must be converted to safetensors");

@@ -194,6 +194,7 @@ json GgufConfig(const GgufFile& file) {
       if (*key.field != '\0' && !value.is_null() && value != 0) config[key.field] = value;  // 0: there is no window
     }
   }
+  config.emplace("num_key_value_heads", nullptr);  // without it, as many as heads, whatever the architecture
   const auto tokens = file.tensors().find("token_embd.weight");
   if (tokens == file.tensors().end() || tokens->second.shape.size() != 2) Fail(file, "token_embd.weight is no matrix");
   config["vocab_size"] = tokens->second.shape[0];

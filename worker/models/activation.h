@@ -13,8 +13,10 @@ enum class Activation { kGelu, kGeluTanh, kSilu, kRelu };
 
 inline Activation ReadActivation(ConfigReader& config, const std::string& field, const std::string& fallback) {
   const std::string name = config.Text(field, fallback);
-  if (name == "gelu") return Activation::kGelu;
-  if (name == "gelu_new" || name == "gelu_pytorch_tanh") return Activation::kGeluTanh;
+  if (name == "gelu" || name == "gelu_python") return Activation::kGelu;
+  for (const char* tanh : {"gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"}) {
+    if (name == tanh) return Activation::kGeluTanh;  // one formula, written down in five ways
+  }
   if (name == "silu" || name == "swish") return Activation::kSilu;
   if (name == "relu") return Activation::kRelu;
   throw config.Unsupported(field, "this activation is not implemented");

@@ -15,53 +15,28 @@ namespace {
 
 using nlohmann::json;
 
-// Fields of transformers' base configuration that say nothing about a float32 forward pass with an explicit dropout, or
-// only where weights come from and what generation does. model_type is read before the architecture is known.
-constexpr std::string_view kHarmless[] = {"model_type",
-                                          "architectures",
-                                          "_name_or_path",
-                                          "name_or_path",
-                                          "transformers_version",
-                                          "torch_dtype",
-                                          "dtype",
-                                          "initializer_range",
-                                          "use_cache",
-                                          "pad_token_id",
-                                          "bos_token_id",
-                                          "eos_token_id",
-                                          "sep_token_id",
-                                          "cls_token_id",
-                                          "id2label",
-                                          "label2id",
-                                          "problem_type",
-                                          "return_dict",
-                                          "output_attentions",
-                                          "output_hidden_states",
-                                          "task_specific_params",
-                                          "gradient_checkpointing",
-                                          "transformers.js_config",
-                                          "finetuning_task",
-                                          "_attn_implementation",
-                                          "attn_implementation",
-                                          "_commit_hash",
-                                          "auto_map",
-                                          "language",
-                                          "license",
-                                          "tokenizer_class",
-                                          "max_length",
-                                          "min_length",
-                                          "do_sample",
-                                          "temperature",
-                                          "top_k",
-                                          "top_p",
-                                          "num_beams",
-                                          "repetition_penalty",
-                                          "length_penalty",
-                                          "diversity_penalty",
-                                          "num_return_sequences",
-                                          "typical_p",
-                                          "num_beam_groups",
-                                          "is_llama_config"};
+// Fields that say nothing about a float32 forward pass with an explicit dropout. model_type is read before the
+// architecture is known.
+constexpr std::string_view kHarmless[] = {
+    // Where a file comes from, and how transformers computes it.
+    "model_type", "architectures", "_name_or_path", "name_or_path", "transformers_version", "torch_dtype", "dtype",
+    "auto_map", "_commit_hash", "transformers.js_config", "tokenizer_class", "language", "license", "unsloth_version",
+    "unsloth_fixed", "_attn_implementation", "attn_implementation", "_attn_implementation_autoset",
+    "_flash_attn_2_enabled", "use_cache", "output_past", "return_dict", "output_attentions", "output_hidden_states",
+    "gradient_checkpointing", "chunk_size_feed_forward", "torchscript", "use_bfloat16",
+    // What training begins with, and other heads and tasks. A decoder is one whatever is_decoder says; encoders read
+    // it.
+    "initializer_range", "id2label", "label2id", "num_labels", "_num_labels", "problem_type", "finetuning_task",
+    "task_specific_params", "is_decoder", "is_llama_config",
+    // Ids that mean something to a tokenizer or to generation; those that matter elsewhere are read.
+    "pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "cls_token_id", "mask_token_id", "unk_token_id",
+    "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id",
+    // Generation.
+    "max_length", "min_length", "do_sample", "temperature", "top_k", "top_p", "typical_p", "num_beams",
+    "num_beam_groups", "num_return_sequences", "repetition_penalty", "length_penalty", "diversity_penalty",
+    "exponential_decay_length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids",
+    "suppress_tokens", "begin_suppress_tokens", "early_stopping", "output_scores", "return_dict_in_generate",
+    "remove_invalid_values", "prefix"};
 
 bool IsOff(const json& value) {
   return value.is_null() || (value.is_boolean() && !value.get<bool>()) ||
@@ -180,8 +155,17 @@ std::vector<std::pair<std::vector<std::string>, int64_t>> ConfigReader::Repeats(
   throw Wrong(field, "a list of [[TEXT, ...], TIMES]");
 }
 
-void ConfigReader::Default(const std::string& field, json value) {
-  if (!Has(field)) object_[field] = std::move(value);
+void ConfigReader::Defaults(const json& values) {
+  for (const auto& [field, value] : values.items()) {
+    if (!object_.contains(field)) object_[field] = value;
+  }
+}
+
+void ConfigReader::Only(const std::string& field, const json& neutral) {
+  const json* value = Find(field);
+  if (value != nullptr && *value != neutral) {
+    throw Unsupported(field, fmt::format("only {} is implemented", neutral.dump()));
+  }
 }
 
 ConfigReader ConfigReader::Object(const std::string& field) {

@@ -39,8 +39,11 @@ class ConfigReader {
   std::vector<std::string> Texts(const std::string& field);
   // GPT-Neo's [[[TEXT, ...], TIMES], ...]; must be there.
   std::vector<std::pair<std::vector<std::string>, int64_t>> Repeats(const std::string& field);
-  // The field's value where the file gives none.
-  void Default(const std::string& field, nlohmann::json value);
+  // Values of fields that the file does not have: those of the architecture's own class in transformers. A field that
+  // is null stays so.
+  void Defaults(const nlohmann::json& values);
+  // Throws unless the field is missing, null or `neutral`, the value with which it changes nothing.
+  void Only(const std::string& field, const nlohmann::json& neutral);
   // The named sub-object; must be there.
   ConfigReader Object(const std::string& field);
 

@@ -84,7 +84,9 @@ Decoder::Decoder(DecoderShape shape, const std::filesystem::path& folder, const 
   bos_token_id_ = shape_.bos;
   eos_token_id_ = shape_.eos;
   logit_cap_ = shape_.logit_cap;
-  WeightPlan plan(shape_.names.prefix, shape_.names.harmless);
+  std::vector<std::string> prefixes = shape_.names.other_prefixes;
+  prefixes.insert(prefixes.begin(), shape_.names.prefix);
+  WeightPlan plan(std::move(prefixes), shape_.names.harmless);
   w_ = PlanDecoder(shape_, &plan);
   adapter_places_ = w_.adapter_places;
   WeightPlan::Result loaded = plan.Load(folder, source, true);

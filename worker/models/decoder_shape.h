@@ -16,7 +16,8 @@ namespace hullft::worker {
 // The names of tensors, without ".weight" and ".bias". Those of a layer follow `layers` and its number. An empty name
 // says that a model has no such thing: without `gate` and `gate_up` the feed-forward part is not gated, for example.
 struct DecoderNames {
-  std::string prefix = "model.";  // of all but the head; some checkpoints leave it off
+  std::string prefix = "model.";                 // of all but the head; some checkpoints leave it off
+  std::vector<std::string> other_prefixes = {};  // that some checkpoints have in its place
   std::string tokens = "embed_tokens", positions = {}, layers = "layers.", norm = "norm", head = "lm_head";
 
   std::string attention_norm = "input_layernorm";  // of the attention's input

@@ -19,15 +19,13 @@ EncoderShape ReadSizes(ConfigReader& config) {
   for (const char* flag : {"is_decoder", "add_cross_attention", "is_encoder_decoder"}) {
     if (config.Flag(flag, false)) throw config.Unsupported(flag, "this is an encoder only");
   }
-  if (config.Text("position_embedding_type", "absolute") != "absolute") {
-    throw config.Unsupported("position_embedding_type", "only absolute positions are implemented");
-  }
   return shape;
 }
 
 // What BERT and its relatives share: norms after the sums, learned positions.
 EncoderShape ReadPostNorm(ConfigReader& config) {
   EncoderShape shape = ReadSizes(config);
+  config.Only("position_embedding_type", "absolute");
   shape.positions = shape.max_tokens;
   shape.norm_epsilon = config.Number("layer_norm_eps", 1e-12);
   shape.activation = ReadActivation(config, "hidden_act", "gelu");
@@ -43,10 +41,12 @@ void CountFromPadding(ConfigReader& config, int64_t padding_id, EncoderShape* sh
   }
 }
 
-// Dropout is off in inference; chunking changes nothing; the classifier and the tied head are not used.
+// Dropout is off in inference; the classifier, the tied head and the pooler (of which files that were made of
+// TensorFlow's tell the sizes) are not used.
 void RejectUnknownOfBert(const ConfigReader& config) {
-  config.RejectUnknown({"hidden_dropout_prob", "attention_probs_dropout_prob", "chunk_size_feed_forward",
-                        "classifier_dropout", "tie_word_embeddings"});
+  config.RejectUnknown({"hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",
+                        "tie_word_embeddings", "directionality", "pooler_fc_size", "pooler_num_attention_heads",
+                        "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type"});
 }
 
 EncoderShape ReadBert(ConfigReader& config) {
@@ -70,9 +70,7 @@ EncoderShape ReadRoberta(ConfigReader& config) {
 EncoderShape ReadMpnet(ConfigReader& config) {
   EncoderShape shape = ReadPostNorm(config);
   CountFromPadding(config, 1, &shape);  // transformers pays no heed to pad_token_id here, ...
-  if (config.Size("relative_attention_num_buckets", kDistanceBuckets) != kDistanceBuckets) {  // nor to this
-    throw config.Unsupported("relative_attention_num_buckets", "it must be 32");
-  }
+  config.Only("relative_attention_num_buckets", kDistanceBuckets);  // ... nor to this
   shape.names.prefix = "mpnet.";
   shape.names.types = "";
   shape.names.distances = "encoder.relative_attention_bias";
@@ -141,12 +139,12 @@ EncoderShape ReadModernBert(ConfigReader& config) {
                  .down = "mlp.Wo",
                  .mlp_norm = "mlp_norm",
                  .harmless = {R"((head|decoder|classifier)\..*)"}};
-  // Dropout is off; the rest is of the kernels, of training or of heads that are not used.
+  // Dropout is off; positions are always rotated; the rest is of the kernels, of training or of heads not used.
   config.RejectUnknown({"attention_dropout", "embedding_dropout", "mlp_dropout", "classifier_dropout",
                         "classifier_bias", "classifier_pooling", "classifier_activation", "decoder_bias",
                         "deterministic_flash_attn", "sparse_prediction", "sparse_pred_ignore_index",
                         "reference_compile", "repad_logits_with_grad", "initializer_cutoff_factor",
-                        "tie_word_embeddings", "layer_norm_eps"});
+                        "tie_word_embeddings", "layer_norm_eps", "position_embedding_type"});
   return shape;
 }
 
@@ -164,14 +162,22 @@ std::span<const EncoderFamily> EncoderFamilies() {
   return kFamilies;
 }
 
-EncoderShape ReadEncoderShape(ConfigReader& config) {
+std::string ToText(const EncoderTolerance& tolerance) {
+  return fmt::format("hidden states {:g}, vectors {:g}", tolerance.hidden, tolerance.vectors);
+}
+
+const EncoderFamily& EncoderFamilyOf(ConfigReader& config) {
   const std::string type = config.Text("model_type");
   std::vector<std::string_view> known;
   for (const EncoderFamily& family : kFamilies) {
-    if (family.model_type == type) return family.read(config);
+    if (family.model_type == type) return family;
     known.push_back(family.model_type);
   }
   throw config.Unsupported("model_type", fmt::format("of encoders {} are implemented", fmt::join(known, ", ")));
+}
+
+EncoderShape ReadEncoderShape(ConfigReader& config) {
+  return EncoderFamilyOf(config).read(config);
 }
 
 }  // namespace hullft::worker

@@ -94,7 +94,7 @@ EncoderModel::EncoderModel(ConfigReader config, const std::filesystem::path& fol
 }
 
 void EncoderModel::LoadWeights(const std::filesystem::path& folder) {
-  WeightPlan plan(shape_.names.prefix, shape_.names.harmless);
+  WeightPlan plan({shape_.names.prefix}, shape_.names.harmless);
   Loader loader(shape_, &plan);
   loader.All(this);
   const Checkpoint checkpoint(folder);

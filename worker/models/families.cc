@@ -37,6 +37,7 @@ constexpr Family kFamilies[] = {
     {"gemma", "Gemma (2B, 7B)", "gemma", ReadGemma1},
     {"gemma2", "Gemma 2", "gemma2", ReadGemma2},
     {"gemma3_text", "Gemma 3 (270M, 1B)", "gemma3_text", ReadGemma3},
+    {"gemma3", "Gemma 3 (4B, 12B, 27B), its text", "gemma3", ReadGemma3Text},
 };
 
 }  // namespace
@@ -45,14 +46,23 @@ std::span<const Family> Families() {
   return kFamilies;
 }
 
-DecoderShape ReadShape(ConfigReader& config) {
+std::string ToText(const Tolerance& tolerance) {
+  return fmt::format("logits {:g}, loss {:g}, gradients {:g} of their norm", tolerance.logits, tolerance.loss,
+                     tolerance.gradients);
+}
+
+const Family& FamilyOf(ConfigReader& config) {
   const std::string type = config.Text("model_type");
   std::vector<std::string_view> known;
   for (const Family& family : kFamilies) {
-    if (family.model_type == type) return family.read(config);
+    if (family.model_type == type) return family;
     known.push_back(family.model_type);
   }
   throw config.Unsupported("model_type", fmt::format("of language models {} are implemented", fmt::join(known, ", ")));
+}
+
+DecoderShape ReadShape(ConfigReader& config) {
+  return FamilyOf(config).read(config);
 }
 
 }  // namespace hullft::worker

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "worker/models/config.h"
@@ -10,14 +11,25 @@
 
 namespace hullft::worker {
 
+// How near a checked model comes to transformers; the tests hold it to this, `hullft models` prints it.
+struct Tolerance {
+  double logits = 1e-5, loss = 1e-5;  // absolute
+  double gradients = 1e-4;            // of the norm of each parameter's
+};
+std::string ToText(const Tolerance& tolerance);
+
 struct Family {
   std::string_view model_type;  // config.json's
   std::string_view models;      // a few that are well known
   std::string_view checked;     // folders of tests/goldens/models, with commas
   DecoderShape (*read)(ConfigReader& config);
+  Tolerance tolerance = {};
 };
 
 std::span<const Family> Families();
+
+// The row of a model_type. Throws kData that names the known ones when there is none.
+const Family& FamilyOf(ConfigReader& config);
 
 // The shape of the model that the configuration describes. Throws kData that names the field for a model_type or a
 // value that is not implemented.

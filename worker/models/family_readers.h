@@ -25,6 +25,7 @@ DecoderShape ReadOlmo2(ConfigReader& config);
 DecoderShape ReadGemma1(ConfigReader& config);
 DecoderShape ReadGemma2(ConfigReader& config);
 DecoderShape ReadGemma3(ConfigReader& config);
+DecoderShape ReadGemma3Text(ConfigReader& config);
 
 // What they share.
 inline double InverseRoot(int64_t n) {

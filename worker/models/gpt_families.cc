@@ -17,6 +17,7 @@ void ReadHeads(ConfigReader& config, const std::string& field, const std::string
 }  // namespace
 
 DecoderShape ReadGpt2(ConfigReader& config) {
+  config.Defaults({{"bos_token_id", 50256}, {"eos_token_id", 50256}});
   DecoderShape shape;
   ReadTokens(config, &shape);
   shape.positions = config.Size("n_positions");
@@ -47,14 +48,16 @@ DecoderShape ReadGpt2(ConfigReader& config) {
                  .up = "mlp.c_fc",
                  .down = "mlp.c_proj",
                  .harmless = {R"(h\.\d+\.attn\.(bias|masked_bias))"}};
-  // Older files say n_ctx beside n_positions; upcasting changes nothing in float32; summary_* belong to another head.
+  // Older files say n_ctx beside n_positions; upcasting changes nothing in float32; summary_* and
+  // predict_special_tokens belong to other heads.
   config.RejectUnknown({"attn_pdrop", "embd_pdrop", "resid_pdrop", "reorder_and_upcast_attn", "n_ctx",
                         "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type",
-                        "summary_use_proj"});
+                        "summary_use_proj", "predict_special_tokens"});
   return shape;
 }
 
 DecoderShape ReadGptNeo(ConfigReader& config) {
+  config.Defaults({{"bos_token_id", 50256}, {"eos_token_id", 50256}});
   DecoderShape shape;
   ReadTokens(config, &shape);
   shape.positions = config.Size("max_position_embeddings");
@@ -101,6 +104,7 @@ DecoderShape ReadGptNeo(ConfigReader& config) {
 }
 
 DecoderShape ReadGptNeoX(ConfigReader& config) {
+  config.Defaults({{"bos_token_id", 0}, {"eos_token_id", 2}});
   DecoderShape shape;
   ReadTokens(config, &shape);
   shape.positions = config.Size("max_position_embeddings");
@@ -114,7 +118,7 @@ DecoderShape ReadGptNeoX(ConfigReader& config) {
   shape.rms_norm = false;
   shape.by_head = shape.mlp_bias = shape.residual_dropout = true;
   shape.qkv_bias = shape.out_bias = config.Flag("attention_bias", true);
-  shape.ropes = {Rope(config, {shape.head_width, shape.positions, 10000, 0.25})};
+  shape.ropes = {Rope(config, {shape.head_width, shape.positions, 10000, 0.25, true})};
   RepeatLayers(config, "num_hidden_layers", {.scale = InverseRoot(shape.head_width)}, &shape);
   shape.names = {.prefix = "gpt_neox.",
                  .tokens = "embed_in",
@@ -126,11 +130,14 @@ DecoderShape ReadGptNeoX(ConfigReader& config) {
                  .up = "mlp.dense_h_to_4h",
                  .down = "mlp.dense_4h_to_h",
                  .harmless = {R"(layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq))"}};
-  config.RejectUnknown({"attention_dropout", "hidden_dropout", "classifier_dropout"});
+  // Dropout; GPT-NeoX 20B has older names for two of them.
+  config.RejectUnknown({"attention_dropout", "hidden_dropout", "classifier_dropout", "attention_probs_dropout_prob",
+                        "hidden_dropout_prob"});
   return shape;
 }
 
 DecoderShape ReadOpt(ConfigReader& config) {
+  config.Defaults({{"bos_token_id", 2}, {"eos_token_id", 2}});
   DecoderShape shape;
   ReadTokens(config, &shape);
   shape.positions = config.Size("max_position_embeddings");
@@ -143,11 +150,10 @@ DecoderShape ReadOpt(ConfigReader& config) {
   shape.rms_norm = false;
   shape.residual_dropout = true;
   shape.qkv_bias = shape.out_bias = shape.mlp_bias = config.Flag("enable_bias", true);
-  if (!config.Flag("layer_norm_elementwise_affine", true)) {
-    throw config.Unsupported("layer_norm_elementwise_affine", "only true is implemented");
-  }
+  config.Only("layer_norm_elementwise_affine", true);
   RepeatLayers(config, "num_hidden_layers", {.rope = -1, .scale = InverseRoot(shape.head_width)}, &shape);
   shape.names = {.prefix = "model.decoder.",
+                 .other_prefixes = {"decoder."},
                  .positions = "embed_positions",
                  .norm = "final_layer_norm",
                  .attention_norm = "self_attn_layer_norm",
@@ -166,7 +172,7 @@ DecoderShape ReadOpt(ConfigReader& config) {
   if (!config.Flag("do_layer_norm_before", true) || config.Flag("_remove_final_layer_norm", false)) {
     shape.names.norm = "";
   }
-  config.RejectUnknown({"dropout", "attention_dropout", "activation_dropout", "layerdrop", "init_std", "prefix"});
+  config.RejectUnknown({"dropout", "attention_dropout", "activation_dropout", "layerdrop", "init_std"});
   return shape;
 }
 

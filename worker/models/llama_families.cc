@@ -26,10 +26,10 @@ static DecoderShape ReadGatedSizes(ConfigReader& config) {
   return shape;
 }
 
-// What all but Gemma share.
-static DecoderShape ReadGated(ConfigReader& config) {
+// What all but Gemma share. partly: a head may be rotated in part.
+static DecoderShape ReadGated(ConfigReader& config, bool partly = false) {
   DecoderShape shape = ReadGatedSizes(config);
-  shape.ropes = {Rope(config, {shape.head_width, shape.positions})};
+  shape.ropes = {Rope(config, {.head_width = shape.head_width, .max_positions = shape.positions, .partly = partly})};
   shape.activation = ReadActivation(config, "hidden_act", "silu");
   shape.tied = config.Flag("tie_word_embeddings", false);
   return shape;
@@ -52,43 +52,56 @@ static void ReadWindows(ConfigReader& config, int64_t window, const Slides& slid
 }
 
 DecoderShape ReadLlama(ConfigReader& config) {
+  config.Defaults({{"max_position_embeddings", 2048}, {"bos_token_id", 1}, {"eos_token_id", 2}});
   DecoderShape shape = ReadGated(config);
   shape.qkv_bias = shape.out_bias = config.Flag("attention_bias", false);
   shape.mlp_bias = config.Flag("mlp_bias", false);
-  config.RejectUnknown({"attention_dropout", "pretraining_tp"});  // dropout is an argument; slicing gives the same sums
+  // Dropout is an argument; slicing gives the same sums; Llama 1 says max_sequence_length too.
+  config.RejectUnknown({"attention_dropout", "pretraining_tp", "max_sequence_length"});
   return shape;
 }
 
+// 0: none.
+static int64_t ReadWindow(ConfigReader& config) {
+  return config.Has("sliding_window") ? config.Size("sliding_window") : 0;
+}
+
 DecoderShape ReadMistral(ConfigReader& config) {
+  config.Defaults({{"max_position_embeddings", 131072},
+                   {"num_key_value_heads", 8},
+                   {"sliding_window", 4096},
+                   {"bos_token_id", 1},
+                   {"eos_token_id", 2}});
   DecoderShape shape = ReadGated(config);
-  const int64_t window = config.Has("sliding_window") ? config.Size("sliding_window") : 0;
   ReadWindows(
-      config, window, [](size_t) { return true; }, &shape);
+      config, ReadWindow(config), [](size_t) { return true; }, &shape);
   config.RejectUnknown({"attention_dropout"});
   return shape;
 }
 
 // Qwen 2, 2.5 and 3. Without layer_types the first max_window_layers layers see all.
 static DecoderShape ReadQwen(ConfigReader& config) {
+  config.Defaults({{"max_position_embeddings", 32768}, {"num_key_value_heads", 32}, {"sliding_window", 4096}});
   DecoderShape shape = ReadGated(config);
   const bool windows = config.Flag("use_sliding_window", false);
-  const int64_t window = config.Has("sliding_window") ? config.Size("sliding_window") : 0;
-  const auto whole = static_cast<size_t>(config.Number("max_window_layers", 28));
+  const int64_t window = ReadWindow(config);
+  const double whole = config.Number("max_window_layers", 28);
   ReadWindows(
-      config, windows ? window : 0, [&](size_t layer) { return layer >= whole; }, &shape);
+      config, windows ? window : 0, [&](size_t layer) { return static_cast<double>(layer) >= whole; }, &shape);
   return shape;
 }
 
 DecoderShape ReadQwen2(ConfigReader& config) {
   DecoderShape shape = ReadQwen(config);
   shape.qkv_bias = true;
-  config.RejectUnknown({"attention_dropout"});
+  // Qwen2.5-1M's dual chunks are another program's; transformers attends to all.
+  config.RejectUnknown({"attention_dropout", "dual_chunk_attention_config"});
   return shape;
 }
 
 DecoderShape ReadQwen3(ConfigReader& config) {
+  config.Defaults({{"head_dim", 128}});
   DecoderShape shape = ReadQwen(config);
-  if (!config.Has("head_dim")) throw config.Unsupported("head_dim", "it is needed");
   shape.qkv_bias = shape.out_bias = config.Flag("attention_bias", false);
   shape.names.q_norm = "self_attn.q_norm";
   shape.names.k_norm = "self_attn.k_norm";
@@ -97,18 +110,25 @@ DecoderShape ReadQwen3(ConfigReader& config) {
 }
 
 DecoderShape ReadPhi3(ConfigReader& config) {
-  DecoderShape shape = ReadGated(config);
+  config.Defaults({{"max_position_embeddings", 4096},
+                   {"original_max_position_embeddings", 4096},
+                   {"rms_norm_eps", 1e-5},
+                   {"bos_token_id", 1},
+                   {"eos_token_id", 32000}});
+  DecoderShape shape = ReadGated(config, true);
   shape.residual_dropout = true;
-  const int64_t window = config.Has("sliding_window") ? config.Size("sliding_window") : 0;
   ReadWindows(
-      config, window, [](size_t) { return true; }, &shape);
+      config, ReadWindow(config), [](size_t) { return true; }, &shape);
   shape.names.qkv = "self_attn.qkv_proj";
   shape.names.gate_up = "mlp.gate_up_proj";
+  config.Only("full_attn_mod", 1);  // Phi-4-mini says both of these
+  config.Only("interpolate_factor", 1);
   config.RejectUnknown({"attention_dropout", "embd_pdrop", "resid_pdrop"});
   return shape;
 }
 
 DecoderShape ReadOlmo2(ConfigReader& config) {
+  config.Defaults({{"max_position_embeddings", 2048}, {"rms_norm_eps", 1e-5}, {"eos_token_id", 50279}});
   DecoderShape shape = ReadGated(config);
   shape.qkv_bias = shape.out_bias = config.Flag("attention_bias", false);
   shape.whole_head_norm = true;
@@ -131,7 +151,7 @@ static void ReadGemma3Ropes(ConfigReader& config, DecoderShape* shape) {
     both.RejectUnknown({});
   } else {
     ConfigReader plain(config.path(), "", nlohmann::json::object());
-    plain.Default("rope_theta", config.Number("rope_local_base_freq", 1e4));
+    plain.Defaults({{"rope_theta", config.Number("rope_local_base_freq", 1e4)}});
     shape->ropes = {Rope(config, whole), Rope::OfObject(plain, sliding)};
   }
   for (LayerKind& layer : shape->layers) layer.rope = layer.window > 0 ? 1 : 0;
@@ -139,8 +159,8 @@ static void ReadGemma3Ropes(ConfigReader& config, DecoderShape* shape) {
 
 // What all of Gemma share.
 static DecoderShape ReadGemmaSizes(ConfigReader& config) {
+  config.Defaults({{"max_position_embeddings", 8192}, {"head_dim", 256}, {"bos_token_id", 2}, {"eos_token_id", 1}});
   DecoderShape shape = ReadGatedSizes(config);
-  if (!config.Has("head_dim")) throw config.Unsupported("head_dim", "it is needed");
   shape.tied = config.Flag("tie_word_embeddings", true);
   shape.qkv_bias = shape.out_bias = config.Flag("attention_bias", false);
   shape.norm_adds_one = true;
@@ -150,16 +170,18 @@ static DecoderShape ReadGemmaSizes(ConfigReader& config) {
 
 // Files of the first release say "gelu" and mean its approximation by tanh, as transformers takes it.
 DecoderShape ReadGemma1(ConfigReader& config) {
+  config.Defaults({{"num_key_value_heads", 16}});
   DecoderShape shape = ReadGemmaSizes(config);
   shape.ropes = {Rope(config, {shape.head_width, shape.positions})};
   const Activation named = ReadActivation(config, "hidden_act", "gelu_pytorch_tanh");
   shape.activation = named == Activation::kGelu ? Activation::kGeluTanh : named;
-  config.RejectUnknown({"attention_dropout"});
+  config.RejectUnknown({"attention_dropout", "hidden_activation"});  // Gemma 1.1 says it twice; hidden_act counts
   return shape;
 }
 
 // What Gemma 2 and 3 share; without layer_types all layers but every `every`-th have the window.
 static DecoderShape ReadGemma(ConfigReader& config, size_t every) {
+  config.Defaults({{"num_key_value_heads", 4}});
   DecoderShape shape = ReadGemmaSizes(config);
   shape.activation = ReadActivation(config, "hidden_activation", "gelu_pytorch_tanh");
   const double scale = 1 / std::sqrt(config.Number("query_pre_attn_scalar", 256));
@@ -175,19 +197,22 @@ static DecoderShape ReadGemma(ConfigReader& config, size_t every) {
 DecoderShape ReadGemma2(ConfigReader& config) {
   DecoderShape shape = ReadGemma(config, 2);
   shape.ropes = {Rope(config, {shape.head_width, shape.positions})};
+  config.Defaults({{"attn_logit_softcapping", 50}, {"final_logit_softcapping", 30}});
   const auto cap = [&](const std::string& field) {
-    const double value = config.Number(field);  // must be there: transformers' own default is not 0
+    if (!config.Has(field)) return 0.0;  // null: none
+    const double value = config.Number(field);
     if (value <= 0) throw config.Unsupported(field, "it must be above 0");
     return value;
   };
   shape.attention_cap = cap("attn_logit_softcapping");
   shape.logit_cap = cap("final_logit_softcapping");
-  // Older files repeat hidden_activation as hidden_act.
-  config.RejectUnknown({"attention_dropout", "cache_implementation", "hidden_act"});
+  // Older files repeat hidden_activation as hidden_act, and sliding_window.
+  config.RejectUnknown({"attention_dropout", "cache_implementation", "hidden_act", "sliding_window_size"});
   return shape;
 }
 
 DecoderShape ReadGemma3(ConfigReader& config) {
+  config.Defaults({{"max_position_embeddings", 131072}});
   const auto every =
       static_cast<size_t>(config.Size("sliding_window_pattern", config.Size("_sliding_window_pattern", 6)));
   DecoderShape shape = ReadGemma(config, every);
@@ -195,6 +220,25 @@ DecoderShape ReadGemma3(ConfigReader& config) {
   shape.names.q_norm = "self_attn.q_norm";
   shape.names.k_norm = "self_attn.k_norm";
   config.RejectUnknown({"attention_dropout", "cache_implementation"});  // soft caps are refused unless they are off
+  return shape;
+}
+
+// Gemma 3 that sees pictures too: here its text alone. Files leave out what the classes of transformers have anyway.
+DecoderShape ReadGemma3Text(ConfigReader& config) {
+  ConfigReader text = config.Object("text_config");
+  text.Defaults({{"vocab_size", 262208},
+                 {"hidden_size", 2304},
+                 {"intermediate_size", 9216},
+                 {"num_hidden_layers", 26},
+                 {"num_attention_heads", 8}});
+  if (!config.Flag("tie_word_embeddings", true)) throw config.Unsupported("tie_word_embeddings", "it must be true");
+  DecoderShape shape = ReadGemma3(text);
+  shape.names.prefix = "model.language_model.";
+  shape.names.other_prefixes = {"language_model.model.", "language_model.", "model."};
+  shape.names.harmless.push_back(R"((vision_tower|multi_modal_projector)\..*)");
+  // What it does with pictures.
+  config.RejectUnknown({"vision_config", "mm_tokens_per_image", "boi_token_index", "eoi_token_index",
+                        "image_token_index", "boi_token_id", "eoi_token_id", "image_token_id"});
   return shape;
 }
 

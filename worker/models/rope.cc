@@ -88,7 +88,7 @@ Rope::Rope(ConfigReader& config, RopeDefaults defaults) {
                       : scaled  ? config.Object("rope_scaling")
                                 : ConfigReader(config.path(), "", nlohmann::json::object());
   if (config.Has("original_max_position_embeddings")) {  // Phi-3 keeps it beside max_position_embeddings
-    rope.Default("original_max_position_embeddings", config.Size("original_max_position_embeddings"));
+    rope.Defaults({{"original_max_position_embeddings", config.Size("original_max_position_embeddings")}});
   }
   Read(rope, defaults);
 }
@@ -104,7 +104,7 @@ void Rope::Read(ConfigReader& rope, const RopeDefaults& defaults) {
   if (theta <= 1) throw rope.Unsupported("rope_theta", "it must be above 1");
   const double fraction = rope.Number("partial_rotary_factor", defaults.fraction);
   const auto dim = static_cast<int64_t>(static_cast<double>(defaults.head_width) * fraction);
-  if (fraction <= 0 || fraction > 1 || dim < 2 || dim % 2 != 0) {
+  if (fraction <= 0 || fraction > 1 || (fraction != 1 && !defaults.partly) || dim < 2 || dim % 2 != 0) {
     throw rope.Unsupported("partial_rotary_factor",
                            fmt::format("{} of a head's {} elements cannot be rotated", dim, defaults.head_width));
   }
@@ -130,7 +130,7 @@ void Rope::Read(ConfigReader& rope, const RopeDefaults& defaults) {
     throw rope.Unsupported("rope_type",
                            "of rotary scalings default, linear, dynamic, llama3, yarn and longrope are implemented");
   }
-  rope.RejectUnknown({});
+  rope.RejectUnknown({"finetuned"});  // of the weights
 }
 
 std::pair<at::Tensor, at::Tensor> Rope::Tables(int64_t length, at::Device device) {

@@ -17,6 +17,7 @@ struct RopeDefaults {
   int64_t max_positions = 0;
   double theta = 10000;
   double fraction = 1;  // of a head's width that is rotated
+  bool partly = false;  // the architecture heeds partial_rotary_factor; transformers ignores it elsewhere
 };
 
 class Rope {

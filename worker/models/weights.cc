@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 #include <regex>
-#include <set>
 
 #include "common/error.h"
 #include "common/parallel.h"
@@ -49,55 +48,48 @@ int64_t WeightPlan::parameters() const {
   return count;
 }
 
-std::string WeightPlan::StripPrefix(const std::string& name) const {
-  return name.starts_with(prefix_) ? name.substr(prefix_.size()) : name;
-}
-
-// The checkpoint's own spelling of a name, or null.
-const std::string* WeightPlan::FindName(const Checkpoint& checkpoint, const std::string& name,
-                                        std::string* buffer) const {
-  for (const std::string& candidate : {name, StripPrefix(name), prefix_ + name}) {
-    if (!checkpoint.tensors().contains(candidate)) continue;
-    *buffer = candidate;
-    return buffer;
+// A name as checkpoints agree on it: without prefix; and a norm's as PyTorch has it, not as the first checkpoints of
+// BERT do, which were made of TensorFlow's.
+std::string WeightPlan::Bare(const std::string& name) const {
+  const auto prefix = std::ranges::find_if(prefixes_, [&](const std::string& p) { return name.starts_with(p); });
+  std::string bare = prefix == prefixes_.end() ? name : name.substr(prefix->size());
+  for (const auto& [older, newer] : {std::pair("LayerNorm.gamma", "weight"), {"LayerNorm.beta", "bias"}}) {
+    if (bare.ends_with(older)) bare.replace(bare.rfind('.') + 1, std::string::npos, newer);
   }
-  return nullptr;
+  return bare;
 }
 
 std::vector<const TensorView*> WeightPlan::Match(const Checkpoint& checkpoint) const {
   std::vector<const TensorView*> found;
   std::vector<std::string> missing, unused, wrong;
-  std::set<std::string> used;
-  std::string name;
+  std::map<std::string, const Entry*> left;  // by bare name: what nothing has asked for yet
+  for (const Entry& entry : checkpoint.tensors()) {
+    if (!left.emplace(Bare(entry.first), &entry).second) unused.push_back(entry.first);
+  }
   for (const Want& want : wants_) {
-    if (FindName(checkpoint, want.name, &name) == nullptr) {
+    const auto node = left.extract(Bare(want.name));
+    found.push_back(node.empty() ? nullptr : &node.mapped()->second);
+    if (node.empty()) {
       missing.push_back(want.name);
-      found.push_back(nullptr);
-      continue;
-    }
-    used.insert(name);
-    found.push_back(&checkpoint.tensors().at(name));
-    if (found.back()->shape != want.shape) {
-      wrong.push_back(fmt::format("{} has shape {}, config.json makes it {}", name, ShapeText(found.back()->shape),
-                                  ShapeText(want.shape)));
+    } else if (found.back()->shape != want.shape) {
+      wrong.push_back(fmt::format("{} has shape {}, config.json makes it {}", node.mapped()->first,
+                                  ShapeText(found.back()->shape), ShapeText(want.shape)));
     }
   }
   for (const auto& [alias, index] : aliases_) {
     const TensorView* original = found[static_cast<size_t>(index)];
-    if (original == nullptr || FindName(checkpoint, alias, &name) == nullptr) continue;
-    used.insert(name);
-    const TensorView& copy = checkpoint.tensors().at(name);
+    const auto node = original == nullptr ? decltype(left)::node_type() : left.extract(Bare(alias));
+    if (node.empty()) continue;
+    const TensorView& copy = node.mapped()->second;
     if (copy.dtype != original->dtype || !std::ranges::equal(copy.bytes, original->bytes)) {
-      wrong.push_back(fmt::format("{} differs from {}, though config.json ties them", name,
+      wrong.push_back(fmt::format("{} differs from {}, though config.json ties them", node.mapped()->first,
                                   wants_[static_cast<size_t>(index)].name));
     }
   }
-  std::vector<std::regex> harmless(harmless_.begin(), harmless_.end());
-  for (const auto& [tensor, view] : checkpoint.tensors()) {
-    const std::string base = StripPrefix(tensor);
-    if (used.contains(tensor)) continue;
-    if (std::ranges::any_of(harmless, [&](const std::regex& re) { return std::regex_match(base, re); })) continue;
-    unused.push_back(tensor);
+  const std::vector<std::regex> harmless(harmless_.begin(), harmless_.end());
+  for (const auto& [bare, entry] : left) {
+    const auto matches = [&name = bare](const std::regex& pattern) { return std::regex_match(name, pattern); };
+    if (std::ranges::none_of(harmless, matches)) unused.push_back(entry->first);
   }
   std::vector<std::string> faults;
   if (!missing.empty()) faults.push_back(fmt::format("missing tensors: {}", fmt::join(missing, ", ")));

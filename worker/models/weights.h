@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,13 @@ namespace hullft::worker {
 // What an architecture needs, in the order in which it is laid out.
 class WeightPlan {
  public:
-  // prefix: what some checkpoints put before (and others leave off) the names of the base model, e.g. "transformer.".
-  // harmless: regular expressions of names, without prefix, of tensors that may be left unused (masks, other heads).
-  WeightPlan(std::string prefix, std::vector<std::string> harmless)
-      : prefix_(std::move(prefix)), harmless_(std::move(harmless)) {}
+  // prefixes: what checkpoints put before (or leave off) the names of the base model, e.g. "transformer."; the longer
+  // ones first, where one begins with another. harmless: regular expressions of names, without prefix, of tensors that
+  // may be left unused (masks, other heads); their bytes are not read.
+  WeightPlan(std::vector<std::string> prefixes, std::vector<std::string> harmless)
+      : prefixes_(std::move(prefixes)), harmless_(std::move(harmless)) {}
 
-  // Returns the parameter's index. name: as reported, e.g. "model.norm.weight"; found with or without the prefix.
+  // Returns the parameter's index. name: as reported, e.g. "model.norm.weight"; found with any prefix or none.
   int Add(std::string name, std::vector<int64_t> shape);
   // A tensor that must equal parameter `index` bit for bit if the checkpoint holds it (a tied head that was saved too).
   void AddAlias(std::string name, int index);
@@ -44,14 +46,14 @@ class WeightPlan {
     std::vector<int64_t> shape;
     int64_t offset;  // elements
   };
-  const std::string* FindName(const Checkpoint& checkpoint, const std::string& name, std::string* buffer) const;
-  std::string StripPrefix(const std::string& name) const;
+  // A checkpoint's tensor: its own name and where it lies.
+  using Entry = std::map<std::string, TensorView>::value_type;
+  std::string Bare(const std::string& name) const;
   std::vector<const TensorView*> Match(const Checkpoint& checkpoint) const;
   void Read(const Checkpoint& checkpoint, at::Tensor flat) const;
   Result Views(const at::Tensor& flat, bool requires_grad) const;
 
-  std::string prefix_;
-  std::vector<std::string> harmless_;
+  std::vector<std::string> prefixes_, harmless_;
   std::vector<Want> wants_;
   std::vector<std::pair<std::string, int>> aliases_;
   int64_t elements_ = 0;
