@@ -23,6 +23,57 @@ class Function : public Normalizer {
   std::function<std::string(std::string)> function_;
 };
 
+// Normalizers in turn.
+class Sequence : public Normalizer {
+ public:
+  explicit Sequence(std::vector<std::unique_ptr<Normalizer>> steps) : steps_(std::move(steps)) {}
+  std::string Apply(std::string text) const override {
+    for (const auto& step : steps_) text = step->Apply(std::move(text));
+    return text;
+  }
+  void ApplyWithHead(std::string* text, std::string* head) const override {
+    for (const auto& step : steps_) step->ApplyWithHead(text, head);
+  }
+
+ private:
+  std::vector<std::unique_ptr<Normalizer>> steps_;
+};
+
+class Strip : public Normalizer {
+ public:
+  Strip(bool left, bool right) : left_(left), right_(right) {}
+  std::string Apply(std::string text) const override {
+    std::string_view rest = text;
+    while (left_ && !rest.empty() && IsA(DecodeAt(rest, 0).code, kSpace)) rest.remove_prefix(DecodeAt(rest, 0).bytes);
+    while (right_ && !rest.empty() && IsA(DecodeLast(rest).code, kSpace)) rest.remove_suffix(DecodeLast(rest).bytes);
+    return std::string(rest);
+  }
+  // A head of spaces is not at the text's right end, unless all of the text goes.
+  void ApplyWithHead(std::string* text, std::string* head) const override {
+    *text = Apply(std::move(*text));
+    *head = Strip(left_, false).Apply(std::move(*head));
+  }
+
+ private:
+  bool left_, right_;
+};
+
+class Precompiled : public Normalizer {
+ public:
+  explicit Precompiled(Fields& fields)
+      : rules_(fields.String("precompiled_charsmap"), fields.place().Inside("precompiled_charsmap")) {}
+  std::string Apply(std::string text) const override { return rules_.Normalize(text); }
+  // To the reference what it leaves of a text always begins it.
+  void ApplyWithHead(std::string* text, std::string* head) const override {
+    *text = rules_.Normalize(*text);
+    *head = rules_.Normalize(*head);
+    if (head->empty() && !text->empty()) *head = text->substr(0, DecodeAt(*text, 0).bytes);
+  }
+
+ private:
+  Charsmap rules_;
+};
+
 // out = each(character, &out) over all characters.
 template <class Each>
 std::string MapCharacters(std::string_view text, const Each& each) {
@@ -89,25 +140,12 @@ std::unique_ptr<Normalizer> MakeBert(Fields& fields) {
   });
 }
 
-std::unique_ptr<Normalizer> MakeStrip(Fields& fields) {
-  const bool left = fields.Bool("strip_left"), right = fields.Bool("strip_right");
-  return std::make_unique<Function>([=](const std::string& text) {
-    std::string_view rest = text;
-    while (left && !rest.empty() && IsA(DecodeAt(rest, 0).code, kSpace)) rest.remove_prefix(DecodeAt(rest, 0).bytes);
-    while (right && !rest.empty() && IsA(DecodeLast(rest).code, kSpace)) rest.remove_suffix(DecodeLast(rest).bytes);
-    return std::string(rest);
-  });
-}
-
 std::unique_ptr<Normalizer> MakeSequence(Fields& fields) {
-  std::vector<std::shared_ptr<const Normalizer>> steps;
+  std::vector<std::unique_ptr<Normalizer>> steps;
   const nlohmann::json& list = fields.Array("normalizers");
   for (size_t i = 0; i < list.size(); ++i)
     steps.push_back(MakeNormalizer(list[i], fields.place().Inside("normalizers").At(i)));
-  return std::make_unique<Function>([steps = std::move(steps)](std::string text) {
-    for (const auto& step : steps) text = step->Apply(std::move(text));
-    return text;
-  });
+  return std::make_unique<Sequence>(std::move(steps));
 }
 
 std::optional<NormalForm> FormOf(const std::string& type) {
@@ -121,7 +159,7 @@ std::optional<NormalForm> FormOf(const std::string& type) {
 std::unique_ptr<Normalizer> MakeOfType(const std::string& type, Fields& fields) {
   if (type == "BertNormalizer") return MakeBert(fields);
   if (type == "Sequence") return MakeSequence(fields);
-  if (type == "Strip") return MakeStrip(fields);
+  if (type == "Strip") return std::make_unique<Strip>(fields.Bool("strip_left"), fields.Bool("strip_right"));
   if (type == "Lowercase") return std::make_unique<Function>(Lower);
   if (type == "StripAccents")
     return std::make_unique<Function>([](const std::string& text) { return WithoutClass(text, kMark); });
@@ -136,11 +174,7 @@ std::unique_ptr<Normalizer> MakeOfType(const std::string& type, Fields& fields) 
       return pattern->Replace(text, content);
     });
   }
-  if (type == "Precompiled") {
-    auto rules = std::make_shared<Charsmap>(fields.String("precompiled_charsmap"),
-                                            fields.place().Inside("precompiled_charsmap"));
-    return std::make_unique<Function>([rules](const std::string& text) { return rules->Normalize(text); });
-  }
+  if (type == "Precompiled") return std::make_unique<Precompiled>(fields);
   if (type == "ByteLevel")
     return std::make_unique<Function>([](const std::string& text) {
       std::string out;
@@ -151,6 +185,11 @@ std::unique_ptr<Normalizer> MakeOfType(const std::string& type, Fields& fields) 
 }
 
 }  // namespace
+
+void Normalizer::ApplyWithHead(std::string* text, std::string* head) const {
+  *text = Apply(std::move(*text));
+  *head = Apply(std::move(*head));
+}
 
 std::unique_ptr<Normalizer> MakeNormalizer(const nlohmann::json& json, const Place& place) {
   Fields fields(json, place);

@@ -16,6 +16,9 @@ class Normalizer {
   virtual ~Normalizer() = default;
   // text: valid UTF-8, and so is the result.
   virtual std::string Apply(std::string text) const = 0;
+  // Apply to a text and to its head: the characters that come from its first one. When no head is left, what is left of
+  // the text does not begin it, as in the reference.
+  virtual void ApplyWithHead(std::string* text, std::string* head) const;
 };
 
 // json: the component, not null. kData error for what is not implemented.

@@ -7,8 +7,7 @@ namespace hullft::tokenizer {
 Pattern::Pattern(const nlohmann::json& json, const Place& place) {
   Fields fields(json, place);
   if (fields.Has("Regex")) {
-    regex_text_ = fields.String("Regex");
-    regex_ = std::make_shared<Regex>(regex_text_, place.Inside("Regex"));
+    regex_ = std::make_shared<Regex>(fields.String("Regex"), place.Inside("Regex"));
   } else {
     literal_ = fields.String("String");
     if (literal_.empty()) fields.Fail("String", "must not be empty");
@@ -29,6 +28,7 @@ size_t Pattern::NextCharacter(std::string_view text, size_t at) {
 
 std::string Pattern::Replace(std::string_view text, std::string_view replacement) const {
   std::string out;
+  if (text.empty()) return out;  // the reference finds not even an empty match in it
   out.reserve(text.size());
   ForEach(text, [&](size_t begin, size_t end, bool is_match) {
     out.append(is_match ? replacement : text.substr(begin, end - begin));

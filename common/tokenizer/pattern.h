@@ -17,31 +17,32 @@ class Pattern {
   Pattern(const nlohmann::json& json, const Place& place);
 
   std::optional<Regex::Match> Find(std::string_view text, size_t from) const;
-  // Calls visit(begin, end, is_match) for every match and every gap between them, in order. Empty matches are left out.
+  // Calls visit(begin, end, is_match) for every match and every gap between them, in order. An empty match right behind
+  // another is none, as in the reference.
   template <class Visit>
   void ForEach(std::string_view text, const Visit& visit) const {
     size_t done = 0, from = 0;
+    bool has_matched = false;
     while (from <= text.size()) {
       const std::optional<Regex::Match> match = Find(text, from);
       if (!match) break;
-      if (match->begin == match->end) {  // go on behind the next character
-        from = NextCharacter(text, match->end);
+      if (match->begin == match->end && has_matched && match->end == done) {
+        from = NextCharacter(text, from);
         continue;
       }
       if (done < match->begin) visit(done, match->begin, false);
       visit(match->begin, match->end, true);
       done = from = match->end;
+      has_matched = true;
     }
     if (done < text.size()) visit(done, text.size(), false);
   }
   // text with every match replaced.
   std::string Replace(std::string_view text, std::string_view replacement) const;
-  // The text of a Regex, or "" for a literal.
-  const std::string& regex_text() const { return regex_text_; }
 
  private:
   static size_t NextCharacter(std::string_view text, size_t at);
-  std::string literal_, regex_text_;
+  std::string literal_;
   std::shared_ptr<const Regex> regex_;  // null for a literal
 };
 

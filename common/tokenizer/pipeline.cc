@@ -57,10 +57,11 @@ void ReadAdded(Fields& fields, Pipeline* pipeline) {
   for (const AddedToken& token : tokens) {
     if (!token.normalized) {
       pipeline->raw_finder.Add(token, token.content);
-    } else {
-      pipeline->normalized_finder.Add(
-          token, pipeline->normalizer ? pipeline->normalizer->Apply(token.content) : token.content);
+      continue;
     }
+    const std::string content = pipeline->normalizer ? pipeline->normalizer->Apply(token.content) : token.content;
+    pipeline->normalized_finder.Add(token, content);
+    pipeline->added_contents[token.id] = content;  // the reference decodes to what it finds, not to what the file says
   }
 }
 

@@ -125,6 +125,26 @@ class SplitAtClass : public PreTokenizer {
   Behavior behavior_;
 };
 
+// Cuts out the runs of characters of words and those of characters that are neither of words nor spaces.
+class Whitespace : public PreTokenizer {
+ public:
+  void Apply(Pieces* pieces) const override {
+    const auto kind_at = [](std::string_view piece, size_t at) {
+      return CharacterClass(DecodeAt(piece, at).code) & kKinds;
+    };
+    pieces->Split([&](std::string_view piece, const auto& emit) {
+      for (size_t begin = 0, end = 0; begin < piece.size(); begin = end) {
+        const auto kind = kind_at(piece, begin);
+        while (end < piece.size() && kind_at(piece, end) == kind) end += DecodeAt(piece, end).bytes;
+        if (kind != kSpace) emit(begin, end);
+      }
+    });
+  }
+
+ private:
+  static constexpr uint16_t kKinds = kWord | kSpace;
+};
+
 class ByteLevel : public PreTokenizer {
  public:
   explicit ByteLevel(Fields& fields)
@@ -202,6 +222,7 @@ std::unique_ptr<PreTokenizer> MakeOfType(const std::string& type, Fields& fields
   if (type == "Split") return std::make_unique<Split>(fields);
   if (type == "BertPreTokenizer") return MakeBert();
   if (type == "WhitespaceSplit") return std::make_unique<SplitAtClass>(kSpace, Behavior::kRemoved);
+  if (type == "Whitespace") return std::make_unique<Whitespace>();
   if (type == "Digits")
     return std::make_unique<SplitAtClass>(
         kNumeric, fields.Bool("individual_digits") ? Behavior::kIsolated : Behavior::kContiguous);

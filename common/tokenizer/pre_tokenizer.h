@@ -1,8 +1,8 @@
 // The "pre_tokenizer" of a tokenizer.json: cuts a normalized text into the words that the model sees one by one.
 // Internal to common/tokenizer.
 //
-// Implemented: ByteLevel, Digits, Metaspace, Split, Punctuation, WhitespaceSplit, BertPreTokenizer, Sequence. Thread
-// safety: immutable.
+// Implemented: ByteLevel, Digits, Metaspace, Split, Punctuation, Whitespace, WhitespaceSplit, BertPreTokenizer,
+// Sequence. Thread safety: immutable.
 #pragma once
 
 #include <memory>

@@ -6,20 +6,12 @@
 #include <algorithm>
 #include <new>
 #include <utility>
-#include <vector>
 
 #include "common/error.h"
-#include "common/tokenizer/unicode.h"
+#include "common/tokenizer/oniguruma.h"
 
 namespace hullft::tokenizer {
 namespace {
-
-// White_Space of Unicode 6.3 and later, and its complement, as the inside of a character class.
-constexpr const char* kSpaces =
-    R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-constexpr const char* kNotSpaces =
-    R"(\x{0}-\x{8}\x{e}-\x{1f}\x{21}-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e})"
-    R"(\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff})";
 
 std::string PcreMessage(int code) {
   PCRE2_UCHAR buffer[256];
@@ -52,12 +44,18 @@ struct Regex::Impl {
   std::string pattern;
 };
 
-Regex::Regex(const std::string& pattern, const Place& place) : impl_(std::make_unique<Impl>()) {
-  impl_->pattern = WithReferenceClasses(pattern);
+Regex::Regex(const std::string& pattern, const Place& place) : Regex(Pcre(PcreOfOniguruma(pattern, place), place)) {}
+
+Regex Regex::Pcre(std::string pattern, const Place& place) {
+  return {Compiled{}, std::move(pattern), place};
+}
+
+Regex::Regex(Compiled, std::string pattern, const Place& place) : impl_(std::make_unique<Impl>()) {
+  impl_->pattern = std::move(pattern);
   int error = 0;
   PCRE2_SIZE at = 0;
   impl_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(impl_->pattern.data()), impl_->pattern.size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &error, &at, nullptr);
+                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_UTF_CHECK, &error, &at, nullptr);
   if (impl_->code == nullptr)
     throw DataError("{}: {} is not a regular expression: {} at character {} of '{}'", place.file, place.field,
                     PcreMessage(error), at, impl_->pattern);
@@ -66,8 +64,10 @@ Regex::Regex(const std::string& pattern, const Place& place) : impl_(std::make_u
   (void)pcre2_jit_compile(impl_->code, PCRE2_JIT_COMPLETE);
 }
 
+Regex::Regex(Regex&&) noexcept = default;
+
 Regex::~Regex() {
-  pcre2_code_free(impl_->code);
+  if (impl_) pcre2_code_free(impl_->code);
 }
 
 std::optional<Regex::Match> Regex::Find(std::string_view text, size_t from) const {
@@ -89,65 +89,6 @@ std::optional<Regex::Match> Regex::Find(std::string_view text, size_t from) cons
     throw DataError("matching the regular expression '{}' failed: {}", impl_->pattern, PcreMessage(result));
   const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(state.data);
   return Match{ends[0], ends[1]};
-}
-
-namespace {
-
-// The characters of a class of the reference that `complement` (such as \P{L}) matches in this PCRE2, as the inside of
-// a character class.
-std::string MissingFromPcre(const std::string& complement, uint16_t reference_class) {
-  std::string all;
-  for (char32_t code = 0; code < 0x110000; ++code)
-    if (IsA(code, reference_class)) AppendUtf8(code, &all);
-  const Regex missing(complement, {"regex.cc", complement});
-  std::vector<std::pair<char32_t, char32_t>> runs;
-  for (auto match = missing.Find(all, 0); match; match = missing.Find(all, match->end)) {
-    const char32_t code = DecodeAt(all, match->begin).code;
-    if (runs.empty() || runs.back().second + 1 != code) runs.emplace_back(code, code);
-    runs.back().second = code;
-  }
-  std::string ranges;
-  for (const auto& [first, last] : runs)
-    ranges += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", static_cast<uint32_t>(first), static_cast<uint32_t>(last));
-  return ranges;
-}
-
-// The inside of a character class that an escape of the reference means, or nothing for one that PCRE2 may keep.
-std::optional<std::string> ClassOf(std::string_view escape) {
-  if (escape.starts_with("\\s")) return kSpaces;
-  if (escape.starts_with("\\S")) return kNotSpaces;
-  if (escape.starts_with("\\p{L}")) {
-    static const std::string letters = "\\p{L}" + MissingFromPcre("\\P{L}", kLetter);
-    return letters;
-  }
-  if (escape.starts_with("\\p{N}")) {
-    static const std::string numbers = "\\p{N}" + MissingFromPcre("\\P{N}", kNumber);
-    return numbers;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
-
-std::string WithReferenceClasses(const std::string& pattern) {
-  std::string out;
-  bool in_class = false;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
-    if (c != '\\' || i + 1 == pattern.size()) {
-      if (c == '[') in_class = true;
-      if (c == ']') in_class = false;
-      out += c;
-      continue;
-    }
-    if (const std::optional<std::string> set = ClassOf(std::string_view(pattern).substr(i))) {
-      out += in_class ? *set : "[" + *set + "]";
-      i += pattern[i + 1] == 'p' ? 4 : 1;
-    } else {
-      out += {c, pattern[++i]};
-    }
-  }
-  return out;
 }
 
 }  // namespace hullft::tokenizer

@@ -14,9 +14,12 @@ namespace hullft::tokenizer {
 
 class Regex {
  public:
-  // place: where the pattern stands, for the kData error when it does not compile.
+  // pattern: as the reference reads it. place: where it stands, for the kData error when it does not compile.
   Regex(const std::string& pattern, const Place& place);
+  // The same of a pattern that is PCRE2's own.
+  static Regex Pcre(std::string pattern, const Place& place);
   ~Regex();
+  Regex(Regex&&) noexcept;
   Regex(const Regex&) = delete;
   Regex& operator=(const Regex&) = delete;
 
@@ -27,13 +30,10 @@ class Regex {
   std::optional<Match> Find(std::string_view text, size_t from) const;
 
  private:
+  struct Compiled {};  // tells the constructor of a pattern of PCRE2's own from the other
+  Regex(Compiled, std::string pattern, const Place& place);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// The pattern with the reference's meaning of \s, \S, \p{L} and \p{N} spelled out, whatever PCRE2's version: PCRE2's \s
-// takes U+180E for a space, and its tables may be of an older Unicode than the reference's. Other properties (\p{Lu},
-// \P{L}, \w, \d) are those of PCRE2's own Unicode version, which may differ in letters that Unicode added after 2021.
-std::string WithReferenceClasses(const std::string& pattern);
 
 }  // namespace hullft::tokenizer

@@ -106,11 +106,9 @@ void Tokenizer::Impl::EncodeText(std::string_view text, Scratch* scratch, std::v
     if (part.id >= 0) {
       ids->push_back(part.id);
     } else if (pipeline.normalizer) {
-      // As in the reference, what is left of a text whose first character was deleted does not begin it.
-      const bool begins_text =
-          part.begin == 0 &&
-          !pipeline.normalizer->Apply(std::string(piece.substr(0, tokenizer::DecodeAt(piece, 0).bytes))).empty();
-      EncodeNormalized(pipeline.normalizer->Apply(std::string(piece)), begins_text, scratch, ids);
+      std::string normalized(piece), head(piece.substr(0, tokenizer::DecodeAt(piece, 0).bytes));
+      pipeline.normalizer->ApplyWithHead(&normalized, &head);
+      EncodeNormalized(normalized, part.begin == 0 && !head.empty(), scratch, ids);
     } else {
       EncodeNormalized(piece, part.begin == 0, scratch, ids);
     }

@@ -44,6 +44,15 @@ void Mark(const CodeRange* ranges, size_t count, uint16_t bit, uint16_t* table) 
     for (char32_t code = ranges[i].first; code <= ranges[i].last; ++code) table[code] |= bit;
 }
 
+// Categories that the system's library may not know yet.
+void MarkNewWords(uint16_t* table) {
+  for (size_t i = 0; i < kNewCategoriesCount; ++i) {
+    const std::string_view name = kNewCategories[i].name;
+    if (name[0] != 'M' && name != "Nd" && name != "Nl" && name != "Pc") continue;
+    for (char32_t code = kNewCategories[i].first; code <= kNewCategories[i].last; ++code) table[code] |= kWord;
+  }
+}
+
 std::vector<uint16_t> MakeClassTable() {
   std::vector<uint16_t> table(kLastCode + 1);
   Mark(kLetterRanges, kLetterRangesCount, kLetter | kWord, table.data());
@@ -58,6 +67,7 @@ std::vector<uint16_t> MakeClassTable() {
     if (IsWhiteSpace(code)) table[code] |= kSpace;
     if (IsWord(code)) table[code] |= kWord;
   }
+  MarkNewWords(table.data());
   return table;
 }
 

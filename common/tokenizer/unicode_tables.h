@@ -1,4 +1,5 @@
-// The character classes of the reference implementation, as sorted inclusive ranges. Only unicode.cc reads them.
+// The character classes of the reference implementation, as sorted inclusive ranges. Only unicode.cc and
+// unicode_sets.cc read them.
 #pragma once
 
 #include <cstddef>
@@ -23,5 +24,14 @@ struct LowerRange {
 
 extern const LowerRange kLowerRanges[];
 extern const size_t kLowerRangesCount;
+
+// A run of characters of one general category, e.g. "Lu".
+struct CategoryRange {
+  char32_t first, last;
+  char name[3];
+};
+
+extern const CategoryRange kNewCategories[];
+extern const size_t kNewCategoriesCount;
 
 }  // namespace hullft::tokenizer

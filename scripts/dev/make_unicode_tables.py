@@ -5,8 +5,11 @@ Costs: half a minute and `pip install tokenizers==0.23.3`. Needed only to move t
 Usage: scripts/dev/make_unicode_tables.py > common/tokenizer/unicode_tables.cc
 
 The reference mixes Unicode versions (its regular expressions, Rust's char and BERT's tables differ), and the libraries
-of a distribution bring yet others. So each class is asked from the reference, one character at a time.
+of a distribution bring yet others. So each class is asked from the reference, one character at a time. It needs
+Python 3.11 for its unicodedata of Unicode 14, which is that of PCRE2 10.42.
 """
+import unicodedata
+
 from tokenizers import Regex, normalizers, pre_tokenizers
 
 CODES = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
@@ -54,6 +57,24 @@ def lower_case():
     return runs
 
 
+CATEGORIES = ("Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co").split()
+
+
+def new_categories():
+    """[first, last, category] where the reference's regular expressions know another category than Unicode 14."""
+    assert unicodedata.unidata_version == "14.0.0"
+    changed = {}
+    for name in CATEGORIES:
+        changed.update({c: name for c in matching(rf"\p{{{name}}}") if unicodedata.category(chr(c)) != name})
+    runs = []
+    for c, name in sorted(changed.items()):
+        if runs and runs[-1][1] == c - 1 and runs[-1][2] == name:
+            runs[-1][1] = c
+        else:
+            runs.append([c, c, name])
+    return runs
+
+
 def print_ranges(name, comment, codes):
     ranges = []
     for c in codes:
@@ -91,4 +112,10 @@ print("\n// char::to_lowercase beyond ASCII.\nconst LowerRange kLowerRanges[] = 
 for i in range(0, len(runs), 4):
     print("    " + " ".join("{0x%X, 0x%X, %d, %d}," % tuple(run) for run in runs[i:i + 4]))
 print(f"}};\nconst size_t kLowerRangesCount = {len(runs)};")
+runs = new_categories()
+print("\n// General categories of its regular expressions that Unicode 14 does not have.\n"
+      "const CategoryRange kNewCategories[] = {")
+for i in range(0, len(runs), 4):
+    print("    " + " ".join('{0x%X, 0x%X, "%s"},' % tuple(run) for run in runs[i:i + 4]))
+print(f"}};\nconst size_t kNewCategoriesCount = {len(runs)};")
 print("// clang-format on\n}  // namespace hullft::tokenizer")
