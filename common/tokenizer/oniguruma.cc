@@ -100,7 +100,7 @@ class Rewriter {
     } else if (Take(")") && leads) {  // elsewhere it would bind alternatives in another way than PCRE2's
       out_ += ')';
     } else {
-      Fail("a group of a kind");
+      Fail("an unknown kind of group");
     }
   }
 

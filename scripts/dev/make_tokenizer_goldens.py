@@ -7,12 +7,13 @@ usage: scripts/dev/make_tokenizer_goldens.py FOLDER [TOKENIZER...]
        scripts/dev/make_tokenizer_goldens.py --sweep FOLDER FILE...
 
 The first form makes NAME.tokenizer.json and NAME.cases.json of the tokenizers below in FOLDER, which is
-tests/goldens/tokenizers or a copy of it: the texts are those of its gpt2_1000.cases.json and EXTRA, of gemma_1700 also RUNS and
-random ones. The second adds the
+tests/goldens/tokenizers or a copy of it: the texts are those of its gpt2_1000.cases.json, EXTRA and mixed(), of gemma_1700 also
+RUNS and random ones. The second adds the
 line of each tokenizer.json to FOLDER/unicode.json: a digest of the ids of every character, 4,096 of them at a time (FNV-1a, 64 bits,
 over the ids as four little-endian bytes each; each text has a character at its beginning and between two letters).
 """
 import json
+import os
 import pathlib
 import random
 import sys
@@ -31,8 +32,8 @@ LINES = 4000  # of the corpus, to train on
 
 
 def corpus():
-    path = pathlib.Path(__file__).resolve().parents[2] / "data/corpus/train.jsonl"
-    with open(path, encoding="utf-8") as file:
+    data = pathlib.Path(os.environ.get("HULLFT_DATA", pathlib.Path(__file__).resolve().parents[2] / "data"))
+    with open(data / "corpus/train.jsonl", encoding="utf-8") as file:
         return [json.loads(line)["text"] for line, _ in zip(file, range(LINES))]
 
 
@@ -171,7 +172,124 @@ def random_texts():
     return ["".join(generator.choices(parts, k=generator.randint(1, 30))) for _ in range(200)]
 
 
-TOKENIZERS = {"xlmr_2000": xlmr, "unigram_bytes_1500": unigram_bytes, "metaspace_bpe_1500": metaspace_bpe, "gemma_1700": gemma}
+FRAGMENTS = [
+    " ", "  ", "\t", "\n", "\r\n", "\n\n", "\u00a0", "\u3000", "'s", "'LL", "'\u017f", "n't", "Hello", "hello", "WORLD", "x y", "fooBar", "a1b2",
+    "123", "1234567", "3.14", "\u0663\u0664", "\u00bd", "\u00b2", "\u216b", "e\u0301", "\u0301", "\ufb01", "\u212b", "\u0130", "\u1e9e", "_", "...",
+    "?!", "[[", "/", "://", "\u201c", "\u3002", "\u4e2d\u6587", "\u3072\u3089", "\ud55c\uad6d", "\u0e01\u0e47", "\u0928\u092e\u0938\u094d\u0924\u0947",
+    "\u05e9\u05dc\u05d5\u05dd", "\U0001f468\u200d\U0001f469", "\U0001f44d\U0001f3fd", "\u200d", "\x00", "\x7f", "\ue000", "\u2581", "<s>", "</s>", "<0x0A>",
+    "[UNK]", "\U0001171e", "\u1c89\u1c8a", "\U000323af", "\u24d0",
+]
+
+
+def mixed(count=120):
+    """Texts of fragments that meddle with each other."""
+    dice = random.Random(1)
+    return ["".join(dice.choice(FRAGMENTS) for _ in range(dice.choice([2, 4, 7]))) for _ in range(count)]
+
+
+# The splits of GPT-4o (o200k) and of DeepSeek V3, and one that Falcon and BLOOM are made of.
+O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+         r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+DEEPSEEK = (r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|"
+            r"\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def split(pattern, behavior="isolated", invert=False):
+    return pre_tokenizers.Split(Regex(pattern), behavior, invert)
+
+
+def byte_level(steps, specials, cuts=None, model=None, vocab=1000):
+    """Byte-level BPE behind steps; cuts: what cuts the text it is trained on, so that it has merges that steps prevent."""
+    bytes_only = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer = Tokenizer(model or models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([cuts or split(r"[^\n]{1,9}"), bytes_only])
+    suffix = {"end_of_word_suffix": model.end_of_word_suffix} if model else {}
+    tokenizer.train_from_iterator(corpus()[:800] + mixed(2000), trainers.BpeTrainer(
+        vocab_size=vocab, special_tokens=specials, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False, **suffix))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*steps, bytes_only])
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def o200k():
+    """GPT-4o's split with whole words looked up first, as gpt-oss and Llama 4 have it."""
+    file = json.loads(byte_level([split(O200K)], ["<|startoftext|>", "<|endoftext|>"]).to_str())
+    file["model"]["ignore_merges"] = True
+    tokenizer = Tokenizer.from_str(json.dumps(file))
+    tokenizer.post_processor = processors.Sequence([
+        processors.ByteLevel(trim_offsets=False),
+        processors.TemplateProcessing(single="<|startoftext|> $A", special_tokens=[("<|startoftext|>", 0)])])
+    return tokenizer
+
+
+def deepseek():
+    """DeepSeek V3's three splits in turn, and Digits."""
+    return byte_level([split(r"\p{N}{1,3}"), split("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"), split(DEEPSEEK),
+                       pre_tokenizers.Digits(individual_digits=True)], ["<\uff5cbegin\u2581of\u2581sentence\uff5c>"])
+
+
+def patterns():
+    """Patterns that PCRE2 reads otherwise than the reference, and empty matches, in one sequence."""
+    return byte_level([split(r"(?=[A-Z])"), split(r" ?[^(\s|[.,!?\u2026\u3002])]+", "merged_with_next"), split(r"\b", "merged_with_previous"),
+                       split(r"\h{2}+|[\w-]+$", "contiguous"), split(r"\p{Nd}{,2}\u4e2d", "merged_with_previous", True)], ["<s>"])
+
+
+def clip():
+    """CLIP's layout: words end in </w>, what is between the matches is dropped."""
+    tokenizer = byte_level(
+        [split(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", "removed", True)], ["<|startoftext|>", "<|endoftext|>"],
+        cuts=split(r"\s+", "removed"), model=models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>", continuing_subword_prefix=""))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    tokenizer.post_processor = processors.RobertaProcessing(("<|endoftext|>", 1), ("<|startoftext|>", 0), False, True)
+    return tokenizer
+
+
+def sentencepiece_bpe(specials):
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="first")
+    tokenizer.train_from_iterator(corpus()[:800], trainers.BpeTrainer(
+        vocab_size=1000, special_tokens=specials + [f"<0x{byte:02X}>" for byte in range(256)], show_progress=False, limit_alphabet=150))
+    file = json.loads(tokenizer.to_str())
+    file["added_tokens"] = file["added_tokens"][:len(specials)]
+    file["pre_tokenizer"] = None
+    tokenizer = Tokenizer.from_str(json.dumps(file))
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    return tokenizer
+
+
+def llama2_legacy():
+    """Early files of Llama 2: added tokens are looked for in the normalized text. Phi-3's swallow the spaces behind them."""
+    tokenizer = sentencepiece_bpe(["<unk>", "<s>", "</s>"])
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    tokenizer.add_tokens([AddedToken("[UNK]", rstrip=True, normalized=False), AddedToken("WORLD", normalized=True)])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    file = json.loads(tokenizer.to_str())
+    for token in file["added_tokens"][:3]:
+        token["normalized"] = True
+    return Tokenizer.from_str(json.dumps(file))
+
+
+def word_pieces():
+    """WordPiece behind other steps than BERT's, with added tokens of every kind."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=20))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFD(), normalizers.Lowercase(), normalizers.StripAccents(), normalizers.Strip(True, True)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation(), pre_tokenizers.Digits(True)])
+    tokenizer.train_from_iterator(corpus()[:800], trainers.WordPieceTrainer(
+        vocab_size=1000, special_tokens=["<s>", "[UNK]", "</s>"], limit_alphabet=150, show_progress=False))
+    tokenizer.add_tokens([AddedToken("Hello", single_word=True), AddedToken("WORLD", normalized=True),
+                          AddedToken("x y", normalized=True, lstrip=True, rstrip=True)])
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), True, False)
+    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
+    return tokenizer
+
+
+TOKENIZERS = {"xlmr_2000": xlmr, "unigram_bytes_1500": unigram_bytes, "metaspace_bpe_1500": metaspace_bpe, "o200k_1000": o200k,
+              "deepseek_1000": deepseek, "patterns_1000": patterns, "clip_1000": clip, "gemma_1700": gemma,
+              "llama2_legacy_1000": llama2_legacy, "word_pieces_1000": word_pieces}
 
 
 def make(folder, name):
@@ -179,7 +297,7 @@ def make(folder, name):
     path.write_text(TOKENIZERS[name]().to_str(), encoding="utf-8")
     tokenizer = Tokenizer.from_file(str(path))
     with open(folder / "gpt2_1000.cases.json", encoding="utf-8") as file:
-        texts = [case["text"] for case in json.load(file)["cases"]] + EXTRA
+        texts = [case["text"] for case in json.load(file)["cases"]] + EXTRA + mixed()
     if name == "gemma_1700":
         texts += RUNS + random_texts()
     cases = []

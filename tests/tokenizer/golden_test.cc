@@ -79,12 +79,15 @@ TEST_P(SweepTest, GivesTheIdsOfTheReferenceForEveryCharacter) {
 INSTANTIATE_TEST_SUITE_P(All, GoldenTest,
                          ::testing::Values("gpt2_1000", "smollm_like_2000", "llama3_3000", "qwen_3000", "roberta_2000",
                                            "neox_2000", "spbpe_2000", "bert_uncased_2000", "smollm2", "minilm",
-                                           "xlmr_2000", "unigram_bytes_1500", "metaspace_bpe_1500", "gemma_1700"),
+                                           "xlmr_2000", "unigram_bytes_1500", "metaspace_bpe_1500", "gemma_1700",
+                                           "o200k_1000", "deepseek_1000", "patterns_1000", "clip_1000",
+                                           "llama2_legacy_1000", "word_pieces_1000"),
                          [](const auto& info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(All, SweepTest,
                          ::testing::Values("gpt2_1000", "llama3_3000", "qwen_3000", "bert_uncased_2000", "xlmr_2000",
-                                           "unigram_bytes_1500", "metaspace_bpe_1500", "gemma_1700"),
+                                           "unigram_bytes_1500", "metaspace_bpe_1500", "gemma_1700", "o200k_1000",
+                                           "patterns_1000", "word_pieces_1000"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

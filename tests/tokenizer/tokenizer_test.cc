@@ -158,6 +158,19 @@ TEST_F(TokenizerTest, AddedTokensStripAndWantWholeWords) {  // expected: the ref
   EXPECT_EQ(tokenizer->Encode("<l> <r>", false).size(), 3u);
 }
 
+// Bug: what a Precompiled left of a text did not begin it, so that "prepend_scheme": "first" prepended nothing.
+TEST_F(TokenizerTest, WhatIsLeftOfATextBeginsItAsInTheReference) {  // expected: tokenizers 0.23.3
+  const auto tokenizer = LoadChanged("xlmr_2000", [](json& file) {
+    file["normalizer"]["normalizers"][1] = {{"type", "Strip"}, {"strip_left", true}, {"strip_right", false}};
+    file["pre_tokenizer"]["prepend_scheme"] = "first";
+  });
+  const int32_t leading = tokenizer->TokenId("\u2581a"), bare = tokenizer->TokenId("a");
+  for (const char* text : {"a", "\x01\x61"}) EXPECT_EQ(tokenizer->Encode(text, false), std::vector{leading}) << text;
+  for (const char* text : {" a", "\x01 a", "\u3000a"})
+    EXPECT_EQ(tokenizer->Encode(text, false), std::vector{bare}) << text;
+  EXPECT_EQ(tokenizer->Encode("\x01", false), std::vector<int32_t>());
+}
+
 TEST_F(TokenizerTest, UnknownComponentsAndFieldsAreNamed) {
   const auto unknown = [](const char* part) { return [part](json& file) { file[part] = {{"type", "Frobnicate"}}; }; };
   EXPECT_THAT(Refusal("gpt2_1000", unknown("normalizer")), HasSubstr("normalizer names the normalizer 'Frobnicate'"));
