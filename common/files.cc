@@ -115,7 +115,8 @@ std::string ReadFile(const std::filesystem::path& path) {
 }
 
 std::string ReadFileOrStream(const std::filesystem::path& path) {
-  if (std::filesystem::is_directory(path)) throw NotAFile(path, "a folder");
+  std::error_code ignored;  // ignored: what cannot be looked at cannot be opened either, and that says why
+  if (std::filesystem::is_directory(path, ignored)) throw NotAFile(path, "a folder");
   const Descriptor fd(OpenOrThrow(path, O_RDONLY, "open"));
   return ReadAll(fd.get(), 0, path.string());
 }
