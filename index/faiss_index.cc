@@ -54,6 +54,7 @@ bool HasByteCodes(const faiss::IndexIVFScalarQuantizer* index) {
 
 // Lists and centres are read here, not by FAISS: as many and as wide as a query takes them to be.
 bool FitsItsLists(const faiss::IndexIVF& index, const faiss::IndexFlat& centres, const IndexType& type, size_t dim) {
+  if (index.ntotal == 0) return true;  // no query looks into it, and nothing was trained
   const bool codes = type.code != "Flat" || index.code_size == dim * sizeof(float);
   return codes && centres.d == static_cast<int>(dim) && centres.ntotal == static_cast<int64_t>(index.nlist) &&
          index.invlists != nullptr && index.invlists->nlist == index.nlist &&
