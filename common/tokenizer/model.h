@@ -54,6 +54,9 @@ class Model {
 
   // Appends the ids of one word (valid UTF-8, not empty). Returns how many characters had no token and vanished.
   virtual int64_t Encode(std::string_view word, std::vector<int32_t>* ids) const = 0;
+  // The end of the part of a word that begins at `at`: the parts one by one have the ids of the word. The last part may
+  // be all of it.
+  virtual size_t PartEnd(std::string_view word, size_t /*at*/) const { return word.size(); }
   const Vocabulary& vocabulary() const { return vocabulary_; }
 
  private:

@@ -1,5 +1,6 @@
 // Byte pair encoding: a word's characters, joined pair by pair, the pair of the lowest rank first, the leftmost of
 // equals.
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -11,12 +12,15 @@
 namespace hullft::tokenizer {
 namespace {
 
+constexpr std::string_view kSpaceMark = "\u2581";  // SentencePiece's space
+
 struct BpeSettings {
   MergeTable merges;
   int32_t unknown = -1;        // -1: characters without a token vanish
   std::string prefix, suffix;  // of a character that is not the word's first, of its last
   bool fuse_unknown = false, ignore_merges = false;
-  std::vector<int32_t> byte_ids;  // 256 ids of <0x00>..<0xFF> (-1: absent), or empty without byte fallback
+  std::vector<char32_t> joined_to_space;  // characters that some merge joins to kSpaceMark behind them, sorted
+  std::vector<int32_t> byte_ids;          // 256 ids of <0x00>..<0xFF> (-1: absent), or empty without byte fallback
 };
 
 class Bpe : public Model {
@@ -40,6 +44,20 @@ class Bpe : public Model {
     const int64_t dropped = Characters(word, ids);
     settings_.merges.MergeAll(ids, begin);
     return dropped;
+  }
+
+  // SentencePiece's words are whole texts. Their parts are cut before a space that no merge joins to what is before it;
+  // a character without a token there might be pending, so it is no place to cut.
+  size_t PartEnd(std::string_view word, size_t at) const override {
+    if (settings_.ignore_merges || !settings_.prefix.empty() || !settings_.suffix.empty()) return word.size();
+    for (size_t cut = at; (cut = word.find(kSpaceMark, cut)) != std::string_view::npos; cut += kSpaceMark.size()) {
+      if (cut == at) continue;
+      const Character before = DecodeLast(word.substr(at, cut - at));
+      const bool is_joined =
+          std::binary_search(settings_.joined_to_space.begin(), settings_.joined_to_space.end(), before.code);
+      if (!is_joined && CharacterId(word, cut - before.bytes, before) >= 0 && space_mark_ >= 0) return cut;
+    }
+    return word.size();
   }
 
  private:
@@ -83,6 +101,7 @@ class Bpe : public Model {
   }
 
   const BpeSettings settings_;
+  const int32_t space_mark_ = vocabulary().Id(kSpaceMark);
   std::vector<int32_t> direct_ids_;  // [kDirectCodes]
 };
 
@@ -99,7 +118,9 @@ std::pair<std::string, std::string> PartsOf(const nlohmann::json& merge, const P
   throw DataError("{}: {} must be \"a b\" or [\"a\", \"b\"] but is {}", place.file, place.field, merge.dump());
 }
 
-MergeTable ReadMerges(Fields& fields, const Vocabulary& vocabulary, const std::string& prefix) {
+// joined_to_space: that of BpeSettings.
+MergeTable ReadMerges(Fields& fields, const Vocabulary& vocabulary, const std::string& prefix,
+                      std::vector<char32_t>* joined_to_space) {
   const nlohmann::json& list = fields.Array("merges");
   MergeTable merges(list.size());
   for (size_t rank = 0; rank < list.size(); ++rank) {
@@ -115,7 +136,9 @@ MergeTable ReadMerges(Fields& fields, const Vocabulary& vocabulary, const std::s
       throw DataError("{}: {} joins '{}', which lacks the continuing_subword_prefix", place.file, place.field, right);
     const int32_t joined = id_of(left + right.substr(prefix.size()));
     merges.Add(id_of(left), id_of(right), static_cast<int32_t>(rank), joined);
+    if (right.starts_with(kSpaceMark) && !left.empty()) joined_to_space->push_back(DecodeLast(left).code);
   }
+  std::sort(joined_to_space->begin(), joined_to_space->end());
   return merges;
 }
 
@@ -141,7 +164,7 @@ std::unique_ptr<Model> MakeBpe(Fields& fields) {
                         "together with a subword prefix or suffix is not implemented");
     settings.byte_ids = ByteFallbackIds(vocabulary);
   }
-  settings.merges = ReadMerges(fields, vocabulary, settings.prefix);
+  settings.merges = ReadMerges(fields, vocabulary, settings.prefix, &settings.joined_to_space);
   return std::make_unique<Bpe>(std::move(vocabulary), std::move(settings));
 }
 

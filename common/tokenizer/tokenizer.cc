@@ -59,6 +59,7 @@ struct Tokenizer::Impl {
   // begins_text: text begins where the whole text began.
   void EncodeNormalized(std::string_view text, bool begins_text, Scratch* scratch, std::vector<int32_t>* ids) const;
   void EncodeWord(std::string_view word, tokenizer::WordCache* cache, std::vector<int32_t>* ids) const;
+  void EncodePart(std::string_view part, tokenizer::WordCache* cache, std::vector<int32_t>* ids) const;
   void CountDropped(int64_t count) const;
   const std::string* Content(int32_t id) const;
 };
@@ -70,6 +71,14 @@ void Tokenizer::Impl::CountDropped(int64_t count) const {
 }
 
 void Tokenizer::Impl::EncodeWord(std::string_view word, tokenizer::WordCache* cache, std::vector<int32_t>* ids) const {
+  if (tokenizer::WordCache::MayHold(word)) return EncodePart(word, cache, ids);
+  for (size_t at = 0, end = 0; at < word.size(); at = end) {
+    end = pipeline.model->PartEnd(word, at);
+    EncodePart(word.substr(at, end - at), cache, ids);
+  }
+}
+
+void Tokenizer::Impl::EncodePart(std::string_view word, tokenizer::WordCache* cache, std::vector<int32_t>* ids) const {
   using tokenizer::WordCache;
   WordCache::Slot* slot = cache->SlotOf(word);
   if (slot != nullptr && WordCache::Holds(*slot, word)) {

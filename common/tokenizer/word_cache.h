@@ -24,8 +24,9 @@ class WordCache {
     std::array<char, 34> word;
     std::array<int32_t, 7> ids;
   };
+  static bool MayHold(std::string_view word) { return word.size() <= sizeof(Slot::word); }
   Slot* SlotOf(std::string_view word) {
-    if (word.size() > sizeof(Slot::word)) return nullptr;
+    if (!MayHold(word)) return nullptr;
     return &slots_[Hash64(word) & (kSlots - 1)];
   }
   static bool Holds(const Slot& slot, std::string_view word) {
