@@ -2,6 +2,8 @@
 // Run: build/release/tests/tokenizer/tokenizer_bench   (needs data/models and data/corpus)
 #include <benchmark/benchmark.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -10,9 +12,14 @@
 namespace hullft {
 namespace {
 
+std::filesystem::path Data() {
+  const char* data = std::getenv("HULLFT_DATA");
+  return data != nullptr ? data : HULLFT_SOURCE_DIR "/data";
+}
+
 // The first texts of the demo corpus.
 std::vector<std::string> Texts(size_t bytes) {
-  std::ifstream file(HULLFT_SOURCE_DIR "/data/corpus/train.jsonl");
+  std::ifstream file(Data() / "corpus/train.jsonl");
   std::vector<std::string> texts;
   size_t total = 0;
   for (std::string line; total < bytes && std::getline(file, line); total += texts.back().size())
@@ -20,8 +27,8 @@ std::vector<std::string> Texts(size_t bytes) {
   return texts;
 }
 
-void EncodeCorpus(benchmark::State& state, const std::string& model) {
-  const auto tokenizer = Tokenizer::Load(HULLFT_SOURCE_DIR "/data/models/" + model);
+void EncodeCorpus(benchmark::State& state, const std::filesystem::path& file) {
+  const auto tokenizer = Tokenizer::Load(file);
   const auto texts = Texts(60 << 20);
   int64_t bytes = 0, tokens = 0;
   for (auto _ : state) {
@@ -33,8 +40,18 @@ void EncodeCorpus(benchmark::State& state, const std::string& model) {
   state.SetBytesProcessed(bytes);
   state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(tokens), benchmark::Counter::kIsRate);
 }
-BENCHMARK_CAPTURE(EncodeCorpus, smollm2, "smollm2-135m-instruct")->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(EncodeCorpus, minilm, "all-minilm-l6-v2")->Unit(benchmark::kMillisecond);
+
+std::filesystem::path Model(const char* name) {
+  return Data() / "models" / name / "tokenizer.json";
+}
+std::filesystem::path Golden(const char* name) {
+  return std::filesystem::path(HULLFT_SOURCE_DIR "/tests/goldens/tokenizers") / (std::string(name) + ".tokenizer.json");
+}
+BENCHMARK_CAPTURE(EncodeCorpus, smollm2, Model("smollm2-135m-instruct"))->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(EncodeCorpus, minilm, Model("all-minilm-l6-v2"))->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(EncodeCorpus, qwen, Golden("qwen_3000"))->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(EncodeCorpus, gemma, Golden("gemma_1000"))->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(EncodeCorpus, xlmr, Golden("xlmr_2000"))->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace hullft
