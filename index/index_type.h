@@ -11,9 +11,9 @@ enum class IndexKind { kFlat, kIvf, kHnsw };
 struct IndexType {
   std::string name = "Flat";
   IndexKind kind = IndexKind::kFlat;
-  int lists = 0;         // of an IVF
-  std::string code;      // of an IVF: "Flat", "SQ8", "PQm"
-  int links = 0;         // of HNSW: neighbours of a point
+  int lists = 0;            // of an IVF
+  std::string code;         // of an IVF: "Flat", "SQ8", "PQm"
+  int links = 0;            // of HNSW: neighbours of a point
   double oversampling = 1;  // candidates for each wanted row, because codes order them only about right
   // What Search's effort is called: "nprobe", "efSearch"; "" for Flat.
   const char* EffortName() const;
