@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <functional>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -21,10 +21,12 @@ using nlohmann::ordered_json;
 
 constexpr const char* kSpace = "\u2581";
 
+using Ids = std::unordered_map<std::string_view, size_t>;  // by piece
+
 struct Merge {
   double score;
   size_t left_length, right_length;  // in characters
-  std::string left, right;
+  Ids::const_iterator left, right;
 };
 
 constexpr size_t kLongestPiece = 512;  // every cut of a piece is looked at; SentencePiece's own are below 100
@@ -34,17 +36,15 @@ size_t Characters(std::string_view text) {
 }
 
 // Every way to cut a piece into two others, by their ids.
-std::vector<Merge> CutsOf(const std::string& piece, double score, const json& ids) {
+std::vector<Merge> CutsOf(std::string_view piece, double score, const Ids& ids) {
   std::vector<Merge> cuts;
   for (size_t cut = 1; cut < piece.size(); ++cut) {
     if ((piece[cut] & 0xC0) == 0x80) continue;  // within a character
-    std::string left = piece.substr(0, cut), right = piece.substr(cut);
-    if (!ids.contains(left) || !ids.contains(right)) continue;
-    const size_t left_length = Characters(left), right_length = Characters(right);
-    cuts.push_back({score, left_length, right_length, std::move(left), std::move(right)});
+    const auto left = ids.find(piece.substr(0, cut)), right = ids.find(piece.substr(cut));
+    if (left == ids.end() || right == ids.end()) continue;
+    cuts.push_back({score, Characters(left->first), Characters(right->first), left, right});
   }
-  std::ranges::sort(cuts, {},
-                    [&](const Merge& m) { return std::pair(ids[m.left].get<size_t>(), ids[m.right].get<size_t>()); });
+  std::ranges::sort(cuts, {}, [](const Merge& m) { return std::pair(m.left->second, m.right->second); });
   return cuts;
 }
 
@@ -55,19 +55,22 @@ ordered_json MergesByScore(const GgufFile& file, const Vocabulary& vocabulary) {
   const json& scores = List(file, "tokenizer.ggml.scores", &json::is_number);
   if (scores.size() != vocabulary.tokens.size())
     Fail(file, "tokenizer.ggml.scores", "is not as long as tokenizer.ggml.tokens");
+  Ids ids;
+  ids.reserve(vocabulary.ids.size());
+  for (const auto& [piece, id] : vocabulary.ids.items()) ids.emplace(piece, id.get<size_t>());
   std::vector<Merge> merges;
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     const bool own = vocabulary.types[id] == kUserDefined;
     if (vocabulary.types[id] != kNormal && !own) continue;
     const auto& piece = vocabulary.tokens[id].get_ref<const std::string&>();
     if (piece.size() > kLongestPiece) Fail(file, "tokenizer.ggml.tokens", "has a piece of more than 512 bytes");
-    std::vector<Merge> cuts = CutsOf(piece, own ? 0 : scores[id].get<double>(), vocabulary.ids);
-    std::ranges::move(cuts, std::back_inserter(merges));
+    std::vector<Merge> cuts = CutsOf(piece, own ? 0 : scores[id].get<double>(), ids);
+    merges.insert(merges.end(), cuts.begin(), cuts.end());
   }
   std::ranges::stable_sort(merges, std::greater<>(),
                            [](const Merge& m) { return std::tuple(m.score, m.left_length, m.right_length); });
   ordered_json list = ordered_json::array();
-  for (const Merge& merge : merges) list.push_back(ordered_json::array({merge.left, merge.right}));
+  for (const Merge& merge : merges) list.push_back(ordered_json::array({merge.left->first, merge.right->first}));
   return list;
 }
 
