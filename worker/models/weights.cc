@@ -78,7 +78,8 @@ std::vector<const TensorView*> WeightPlan::Match(const Checkpoint& checkpoint) c
   }
   for (const auto& [alias, index] : aliases_) {
     const TensorView* original = found[static_cast<size_t>(index)];
-    const auto node = original == nullptr ? decltype(left)::node_type() : left.extract(Bare(alias));
+    if (original == nullptr) continue;  // said to be missing
+    const auto node = left.extract(Bare(alias));
     if (node.empty()) continue;
     const TensorView& copy = node.mapped()->second;
     if (copy.dtype != original->dtype || !std::ranges::equal(copy.bytes, original->bytes)) {
