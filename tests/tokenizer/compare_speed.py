@@ -21,7 +21,7 @@ DATA = pathlib.Path(os.environ.get("HULLFT_DATA", ROOT / "data"))
 GOLDENS = ROOT / "tests/goldens/tokenizers"
 FILES = {  # as tokenizer_bench has them
     "smollm2": DATA / "models/smollm2-135m-instruct/tokenizer.json", "minilm": DATA / "models/all-minilm-l6-v2/tokenizer.json",
-    "qwen": GOLDENS / "qwen_3000.tokenizer.json", "gemma": GOLDENS / "gemma_1000.tokenizer.json",
+    "qwen": GOLDENS / "qwen_3000.tokenizer.json", "gemma": GOLDENS / "gemma_1700.tokenizer.json",
     "xlmr": GOLDENS / "xlmr_2000.tokenizer.json",
 }
 
