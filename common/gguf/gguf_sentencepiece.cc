@@ -90,21 +90,19 @@ void RejectUnknown(const GgufFile& file, const Vocabulary& vocabulary, bool pref
   }
 }
 
-// The pieces and their ids. The first files of Gemma have no piece for a tab; it takes the place of its byte, so that
-// runs of tabs are joined (transformers' GemmaConverter).
-json Pieces(const GgufFile& file, const Vocabulary& vocabulary) {
-  json ids = vocabulary.ids;
+// The first files of Gemma have no piece for a tab; it takes the place of its byte, so that runs of tabs are joined
+// (transformers' GemmaConverter).
+void PutTabForItsByte(const GgufFile& file, Vocabulary* vocabulary) {
+  json& ids = vocabulary->ids;
   const json& architecture = file.Get("general.architecture");
   const bool gemma = architecture.is_string() && architecture.get_ref<const std::string&>().starts_with("gemma");
   if (gemma && !ids.contains("\t") && ids.contains("<0x09>")) {
     ids["\t"] = ids["<0x09>"];
     ids.erase("<0x09>");
   }
-  return ids;
 }
 
-ordered_json Model(const GgufFile& file, Vocabulary vocabulary) {
-  vocabulary.ids = Pieces(file, vocabulary);
+ordered_json Model(const GgufFile& file, const Vocabulary& vocabulary) {
   ordered_json model = {{"type", "BPE"}, {"fuse_unk", true}, {"byte_fallback", true}};
   if (const json& id = file.Get("tokenizer.ggml.unknown_token_id"); !id.is_null()) {
     if (!id.is_number_unsigned() || id.get<uint64_t>() >= vocabulary.tokens.size())
@@ -121,8 +119,9 @@ ordered_json Model(const GgufFile& file, Vocabulary vocabulary) {
 // As the tokenizer.json of Llama 2 says it, or without the space before a text that of Gemma.
 ordered_json SentencePieceBpe(const GgufFile& file) {
   const bool prefix = file.Get("tokenizer.ggml.add_space_prefix") != false;
-  const Vocabulary vocabulary = ReadVocabulary(file, !prefix);
+  Vocabulary vocabulary = ReadVocabulary(file, !prefix);
   RejectUnknown(file, vocabulary, prefix);
+  PutTabForItsByte(file, &vocabulary);
   ordered_json normalizers = ordered_json::array(),
                decoders = {{{"type", "Replace"}, {"pattern", {{"String", kSpace}}}, {"content", " "}},
                            {{"type", "ByteFallback"}},

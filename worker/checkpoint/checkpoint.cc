@@ -38,7 +38,7 @@ std::map<std::string, std::string> ReadWeightMap(const std::string& path) {
 // PyTorch's own files are pickles, programs that must be run to be read.
 void RejectOtherFormats(const std::filesystem::path& folder) {
   for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json"}) {
-    if (!std::filesystem::exists(folder / name)) continue;
+    if (!Exists(folder / name)) continue;
     throw Error(Code::kData,
                 fmt::format("{}: the weights are {}; hullft reads model.safetensors only", folder.string(), name),
                 fmt::format("convert them: python3 -c \"import transformers as t; "
