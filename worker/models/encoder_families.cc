@@ -1,8 +1,11 @@
 #include "worker/models/encoder_families.h"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
+#include <string>
 #include <vector>
+
+#include "worker/models/row_of_type.h"
 
 namespace hullft::worker {
 namespace {
@@ -167,13 +170,7 @@ std::string ToText(const EncoderTolerance& tolerance) {
 }
 
 const EncoderFamily& EncoderFamilyOf(ConfigReader& config) {
-  const std::string type = config.Text("model_type");
-  std::vector<std::string_view> known;
-  for (const EncoderFamily& family : kFamilies) {
-    if (family.model_type == type) return family;
-    known.push_back(family.model_type);
-  }
-  throw config.Unsupported("model_type", fmt::format("of encoders {} are implemented", fmt::join(known, ", ")));
+  return RowOfType(std::span<const EncoderFamily>(kFamilies), config, "encoders");
 }
 
 EncoderShape ReadEncoderShape(ConfigReader& config) {

@@ -1,10 +1,9 @@
 #include "worker/models/families.h"
 
-#include <fmt/ranges.h>
-
-#include <vector>
+#include <fmt/format.h>
 
 #include "worker/models/family_readers.h"
+#include "worker/models/row_of_type.h"
 
 namespace hullft::worker {
 
@@ -52,13 +51,7 @@ std::string ToText(const Tolerance& tolerance) {
 }
 
 const Family& FamilyOf(ConfigReader& config) {
-  const std::string type = config.Text("model_type");
-  std::vector<std::string_view> known;
-  for (const Family& family : kFamilies) {
-    if (family.model_type == type) return family;
-    known.push_back(family.model_type);
-  }
-  throw config.Unsupported("model_type", fmt::format("of language models {} are implemented", fmt::join(known, ", ")));
+  return RowOfType(std::span<const Family>(kFamilies), config, "language models");
 }
 
 DecoderShape ReadShape(ConfigReader& config) {
