@@ -9,8 +9,6 @@
 namespace hullft {
 namespace {
 
-using tokenizer::Character;
-
 constexpr char32_t kCapitalSigma = 0x3A3, kFinalSigma = 0x3C2;
 
 utf8proc_category_t CategoryOf(char32_t code) {
@@ -37,26 +35,26 @@ bool IsIgnorable(char32_t c) {
 
 // Whether a capital sigma between the two ends a word (the Unicode Standard, table 3-17, Final_Sigma).
 bool EndsWord(std::string_view before, std::string_view after) {
-  while (!before.empty() && IsIgnorable(tokenizer::DecodeLast(before).code)) {
-    before.remove_suffix(tokenizer::DecodeLast(before).bytes);
+  while (!before.empty() && IsIgnorable(DecodeLast(before).code)) {
+    before.remove_suffix(DecodeLast(before).bytes);
   }
-  if (before.empty() || !IsCased(tokenizer::DecodeLast(before).code)) return false;
-  while (!after.empty() && IsIgnorable(tokenizer::DecodeAt(after, 0).code)) {
-    after.remove_prefix(tokenizer::DecodeAt(after, 0).bytes);
+  if (before.empty() || !IsCased(DecodeLast(before).code)) return false;
+  while (!after.empty() && IsIgnorable(DecodeAt(after, 0).code)) {
+    after.remove_prefix(DecodeAt(after, 0).bytes);
   }
-  return after.empty() || !IsCased(tokenizer::DecodeAt(after, 0).code);
+  return after.empty() || !IsCased(DecodeAt(after, 0).code);
 }
 
 }  // namespace
 
 std::string LowerCase(std::string_view text) {
   std::string out;
-  if (tokenizer::FindInvalidUtf8(text) != std::string_view::npos) return std::string(text);
+  if (FindInvalidUtf8(text) != std::string_view::npos) return std::string(text);
   out.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
-    const Character c = tokenizer::DecodeAt(text, at);
+    const Character c = DecodeAt(text, at);
     if (c.code == kCapitalSigma && EndsWord(text.substr(0, at), text.substr(at + c.bytes))) {
-      tokenizer::AppendUtf8(kFinalSigma, &out);
+      AppendUtf8(kFinalSigma, &out);
     } else {
       tokenizer::AppendLower(c.code, &out);
     }

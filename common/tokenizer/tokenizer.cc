@@ -115,7 +115,7 @@ void Tokenizer::Impl::EncodeText(std::string_view text, Scratch* scratch, std::v
     if (part.id >= 0) {
       ids->push_back(part.id);
     } else if (pipeline.normalizer) {
-      std::string normalized(piece), head(piece.substr(0, tokenizer::DecodeAt(piece, 0).bytes));
+      std::string normalized(piece), head(piece.substr(0, DecodeAt(piece, 0).bytes));
       pipeline.normalizer->ApplyWithHead(&normalized, &head);
       EncodeNormalized(normalized, part.begin == 0 && !head.empty(), scratch, ids);
     } else {
@@ -154,7 +154,7 @@ std::unique_ptr<Tokenizer> Tokenizer::Load(const std::filesystem::path& path) {
 }
 
 std::vector<int32_t> Tokenizer::Encode(std::string_view text, bool add_special) const {
-  if (const size_t bad = tokenizer::FindInvalidUtf8(text); bad != std::string_view::npos)
+  if (const size_t bad = FindInvalidUtf8(text); bad != std::string_view::npos)
     throw Error(
         Code::kData,
         fmt::format("the text is not valid UTF-8 at byte {} (0x{:02X})", bad, static_cast<unsigned char>(text[bad])),
@@ -211,7 +211,7 @@ int64_t Tokenizer::dropped_bytes() const {
 }
 
 bool IsValidUtf8(std::string_view bytes) {
-  return tokenizer::FindInvalidUtf8(bytes) == std::string_view::npos;
+  return FindInvalidUtf8(bytes) == std::string_view::npos;
 }
 
 }  // namespace hullft

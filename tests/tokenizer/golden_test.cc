@@ -68,7 +68,7 @@ TEST_P(SweepTest, GivesTheIdsOfTheReferenceForEveryCharacter) {
     for (char32_t code = block * kBlock; code < (block + 1) * kBlock; ++code) {
       if (code >= 0xD800 && code < 0xE000) continue;
       std::string character;
-      tokenizer::AppendUtf8(code, &character);
+      AppendUtf8(code, &character);
       state = Digest(state, tokenizer->Encode(fmt::format("{0}a{0}b", character), false));
     }
     EXPECT_EQ(fmt::format("{:016x}", state), golden[block].get<std::string>())
